@@ -1,0 +1,142 @@
+//go:build linux || darwin
+
+package pglocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// folder is a data folder; its parts are listed in the package comment.
+type folder string
+
+func (f folder) path(name string) string { return filepath.Join(string(f), name) }
+func (f folder) data() string            { return f.path("data") }
+
+// claim makes the folder if need be and locks it. The lock ends with the file returned, or with our process.
+func (f folder) claim() (*os.File, error) {
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
+		return nil, err
+	}
+	if err := f.mustBeOurs(); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(lock.Name())
+		_ = lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the folder %s is in use by another copy (process %s): stop it, or give another folder",
+				f, strings.TrimSpace(string(holder)))
+		}
+		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	// Only the message above reads it.
+	_ = lock.Truncate(0)
+	_, _ = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return lock, nil
+}
+
+// mustBeOurs refuses a folder that holds what we did not put there.
+func (f folder) mustBeOurs() error {
+	if _, err := os.Stat(f.path("lock")); err == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(string(f))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case "lost+found": // a file system of its own
+		case "lock": // another copy was faster by a moment
+		case "PG_VERSION":
+			return fmt.Errorf("the folder %s is a PostgreSQL cluster that Perennial did not make: it is left as it is; give another folder", f)
+		default:
+			return fmt.Errorf("the folder %s is not empty and not a data folder of Perennial (it holds %s): give another folder", f, e.Name())
+		}
+	}
+	return nil
+}
+
+// version is the major version of the cluster in the folder, 0 when there is none yet.
+func (f folder) version() (int, error) {
+	text, err := os.ReadFile(filepath.Join(f.data(), "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(f.data()); err == nil {
+			return 0, fmt.Errorf("the folder %s holds no PostgreSQL cluster (it has no PG_VERSION): it is left as it is; give another folder", f.data())
+		}
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	// Before version 10 the major version was two numbers; the first is enough to refuse it.
+	major, _, _ := strings.Cut(strings.TrimSpace(string(text)), ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 0, fmt.Errorf("the folder %s names no version of PostgreSQL: %q", f.data(), text)
+	}
+	return n, nil
+}
+
+// serverPID is the process that postmaster.pid names, 0 when there is none.
+func (f folder) serverPID() int {
+	text, err := os.ReadFile(filepath.Join(f.data(), "postmaster.pid"))
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, _ := strconv.Atoi(strings.TrimSpace(first))
+	return pid
+}
+
+// awaitPredecessor waits for a server whose starter was killed: we hold the lock, so nobody needs it any more.
+func (f folder) awaitPredecessor(ctx context.Context, limit time.Duration) error {
+	pid := f.serverPID()
+	if pid <= 0 || !isServerOf(pid, f.data()) {
+		return f.disown(pid)
+	}
+	if !diesWithUs {
+		_ = syscall.Kill(pid, fastShutdown)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for isServerOf(pid, f.data()) {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("the PostgreSQL server (process %d) that was last used in %s is still running: wait for its end, or stop it with kill -INT %d", pid, f, pid)
+		}
+	}
+	return nil
+}
+
+// disown keeps PostgreSQL from mistaking a process that has nothing to do with it for its predecessor: after a crash of the
+// machine the number in postmaster.pid may be anyone's. The number of its own parent is one that PostgreSQL knows to be
+// stale. The rest of the file stays, because PostgreSQL finds processes left over by their shared memory, named there.
+func (f folder) disown(pid int) error {
+	if pid <= 0 || syscall.Kill(pid, 0) != nil {
+		return nil
+	}
+	name := filepath.Join(f.data(), "postmaster.pid")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(string(text), "\n")
+	return os.WriteFile(name, []byte(strconv.Itoa(os.Getpid())+"\n"+rest), 0o600)
+}
