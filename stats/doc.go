@@ -1,0 +1,54 @@
+// Package stats is pure inference: numbers in, numbers out.
+//
+// It turns sufficient statistics into estimates, intervals and p-values. It
+// reads no clock, writes no log and knows neither experiments nor databases;
+// its only dependencies are the standard library and gonum.
+//
+// # Notation
+//
+// Arm 1 is the control and arm 2 the treatment. A difference is always
+// treatment minus control, a lift is that difference over the absolute value
+// of the control mean. n counts customers, s² is the sample variance with
+// denominator n-1, and v = s²/n is the variance of a mean. A level such as
+// 0.95 is the coverage of an interval; alpha = 1 - level is the error it
+// spends. p-values are two-sided unless an [Alternative] says otherwise.
+//
+// # Sufficient statistics
+//
+// Means are compared from [Moments] (count, mean, centred sum of squares),
+// never from rows. Moments of disjoint groups add up exactly, so a database
+// may sum per day and per arm. Centred sums are used throughout: the textbook
+// E[x²] - E[x]² loses every digit when the mean is large against the spread.
+//
+// # Failures are values
+//
+// No function panics and none answers a question it cannot answer. A result
+// carries a [Warning]; the zero Warning, [NoWarning], says that every number in
+// the result is an answer. Any other warning names the reason why some numbers
+// are missing. A missing number is NaN, which fails every comparison, so that a
+// caller who forgets the warning can neither read "no effect" nor "significant";
+// it is never 0 or 1. Infinite limits are answers: they say that a side is not
+// bounded. One exception is by design: a confidence sequence without
+// information says p = 1 and (-Inf, +Inf), which is what it knows, and warns.
+//
+// # Tails
+//
+// p-values are upper tails computed as such, never as 1-CDF, and every test
+// carries the natural logarithm of its p-value, which keeps its digits where
+// the p-value itself underflows.
+//
+// # Where to find what
+//
+//   - sufficient statistics, results: [Moments], [Comparison], [Interval], [Warning]
+//   - means: [Welch], [Pooled], [MeanZ], [MeanErrors]
+//   - proportions: [ProportionZ], [ProportionZPooled], [Newcombe], [Wilson] and others
+//   - relative effects: [LiftDelta], [LiftLog], [Fieller], [ShowLift]
+//   - sample ratio: [SampleRatioChi2], [SampleRatioSequential]
+//   - sequences: [ConfidenceSequence], [OneSidedSequence], [Rho2]
+//   - guardrails: [NonInferiorAbsolute], [NonInferiorRelative], [NonInferiorSequence]
+//   - several comparisons: [Adjust]
+//   - distributions with correct far tails: [NormalSF], [StudentSF], [ChiSquareSF] and others
+//
+// The pages under docs/methods say for each method which question it answers,
+// its formula and source, and when it lies.
+package stats

@@ -1,0 +1,439 @@
+package stats_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/perennial-engine/perennial/stats"
+)
+
+// notBuilt are the golden families that have no implementation yet. The list
+// must be empty at the end; its cases are counted and printed, never hidden.
+var notBuilt = []string{
+	"bayes_bandit", "cluster", "clv", "cuped", "group_sequential", "ltv", "meta",
+	"pipeline", "power", "ratio", "stratified", "survival", "winsorize",
+}
+
+// goldenDir is the folder of golden files: PERENNIAL_GOLDEN_DIR or our copy of
+// the public ones.
+func goldenDir() string {
+	if dir := os.Getenv("PERENNIAL_GOLDEN_DIR"); dir != "" {
+		return dir
+	}
+	return filepath.Join("testdata", "golden")
+}
+
+type goldenFile struct {
+	Family string       `json:"family"`
+	Schema int          `json:"schema"`
+	NCases int          `json:"n_cases"`
+	Cases  []goldenCase `json:"cases"`
+}
+
+type goldenCase struct {
+	Name      string          `json:"name"`
+	Method    string          `json:"method"`
+	Inputs    map[string]any  `json:"inputs"`
+	Expected  any             `json:"expected"`
+	Tolerance goldenTolerance `json:"tolerance"`
+}
+
+type goldenTolerance struct {
+	Rel    float64 `json:"rel"`
+	Abs    float64 `json:"abs"`
+	Fields map[string]struct {
+		Rel *float64 `json:"rel"`
+		Abs *float64 `json:"abs"`
+	} `json:"fields"`
+}
+
+// outputs are the named results of one method: float64, int, bool, string,
+// slices of those, nested outputs; nil and NaN stand for null.
+type outputs map[string]any
+
+// goldenMethod runs one method on the inputs of a case. It returns outputs, or
+// a bare number for methods whose expected value is one.
+type goldenMethod func(in inputs) any
+
+// goldenMethods are the methods of each family; goldenKnown_test.go files add
+// theirs.
+var goldenMethods = map[string]map[string]goldenMethod{
+	"distributions":  distributionMethods,
+	"moments":        momentMethods,
+	"ttest":          meanMethods,
+	"proportions":    proportionMethods,
+	"relative_lift":  liftMethods,
+	"srm":            ratioCheckMethods,
+	"sequential_cs":  sequenceMethods,
+	"noninferiority": marginMethods,
+	"multiplicity":   multiplicityMethods,
+}
+
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(goldenDir(), "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("no golden files in %s", goldenDir())
+	}
+	total, missing := 0, 0
+	for _, path := range files {
+		file := readGolden(t, path)
+		if slices.Contains(notBuilt, file.Family) {
+			missing += len(file.Cases)
+			t.Logf("NOT BUILT YET: %s, %d cases not run", file.Family, len(file.Cases))
+			continue
+		}
+		ran := map[string]int{}
+		t.Run(file.Family, func(t *testing.T) {
+			for _, c := range file.Cases {
+				t.Run(c.Name, func(t *testing.T) { runGolden(t, file.Family, c, ran) })
+			}
+		})
+		n := 0
+		counts := []string{}
+		for _, m := range slices.Sorted(maps.Keys(ran)) {
+			n += ran[m]
+			counts = append(counts, fmt.Sprintf("%s %d", m, ran[m]))
+		}
+		if n != len(file.Cases) || file.NCases != len(file.Cases) {
+			t.Errorf("%s: ran %d of %d cases (file says %d)", file.Family, n, len(file.Cases), file.NCases)
+		}
+		total += n
+		t.Logf("%-17s %4d: %s", file.Family, n, strings.Join(counts, ", "))
+	}
+	t.Logf("ran %d golden cases", total)
+	if missing > 0 {
+		t.Logf("NOT BUILT YET: %d golden cases were NOT run", missing)
+	}
+}
+
+func readGolden(t *testing.T, path string) goldenFile {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file goldenFile
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&file); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if file.Schema != 1 {
+		t.Fatalf("%s: schema %d, want 1", path, file.Schema)
+	}
+	return file
+}
+
+func runGolden(t *testing.T, family string, c goldenCase, ran map[string]int) {
+	t.Helper()
+	method, ok := goldenMethods[family][c.Method]
+	if !ok {
+		t.Fatalf("unknown method %s/%s", family, c.Method)
+	}
+	got := method(inputs{t, c.Inputs})
+	cmp := goldenCompare{t: t, family: family, method: c.Method, tol: c.Tolerance}
+	cmp.value("expected", c.Expected, got)
+	ran[c.Method]++
+}
+
+// goldenCompare compares results with the rules of the golden README.
+type goldenCompare struct {
+	t              *testing.T
+	family, method string
+	tol            goldenTolerance
+}
+
+func (g goldenCompare) value(key string, want, got any) {
+	g.t.Helper()
+	switch w := want.(type) {
+	case nil:
+		if f, ok := got.(float64); got != nil && (!ok || !math.IsNaN(f)) {
+			g.t.Errorf("%s = %v, want null", key, got)
+		}
+	case map[string]any:
+		o, ok := got.(outputs)
+		if !ok {
+			g.t.Errorf("%s = %v, want an object", key, got)
+			return
+		}
+		for _, k := range slices.Sorted(maps.Keys(w)) {
+			v, ok := o[k]
+			if !ok {
+				g.t.Errorf("no field %s", k)
+				continue
+			}
+			g.value(k, w[k], v)
+		}
+	case []any:
+		list := toList(got)
+		if len(list) != len(w) {
+			g.t.Errorf("%s has %d elements, want %d", key, len(list), len(w))
+			return
+		}
+		for i := range w {
+			g.value(key, w[i], list[i])
+		}
+	case json.Number:
+		g.number(key, w, got)
+	case string:
+		if f, ok := specialFloat(w); ok {
+			if x, isFloat := got.(float64); !isFloat || !(x == f || math.IsNaN(x) && math.IsNaN(f)) {
+				g.t.Errorf("%s = %v, want %s", key, got, w)
+			}
+			return
+		}
+		if got != w {
+			g.t.Errorf("%s = %v, want %q", key, got, w)
+		}
+	default:
+		if got != want {
+			g.t.Errorf("%s = %v, want %v", key, got, want)
+		}
+	}
+}
+
+func (g goldenCompare) number(key string, want json.Number, got any) {
+	g.t.Helper()
+	if i, ok := got.(int); ok {
+		if strconv.Itoa(i) != want.String() {
+			g.t.Errorf("%s = %d, want %s", key, i, want)
+		}
+		return
+	}
+	w, err := want.Float64()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	x, ok := got.(float64)
+	if !ok {
+		g.t.Errorf("%s = %v, want %s", key, got, want)
+		return
+	}
+	// Two rules of the README, for every case they apply to.
+	if g.family == "group_sequential" && math.Abs(w) > 8 && math.Abs(x) > 8 && w*x > 0 {
+		return
+	}
+	if strings.HasPrefix(g.method, "fit_") && key == "loglik" {
+		if !(x >= w-1e-6) {
+			g.t.Errorf("loglik = %v, want at least %v", x, w)
+		}
+		return
+	}
+	rel, abs := g.tol.Rel, g.tol.Abs
+	if f, ok := g.tol.Fields[key]; ok {
+		if f.Rel != nil {
+			rel = *f.Rel
+		}
+		if f.Abs != nil {
+			abs = *f.Abs
+		}
+	}
+	if !(math.Abs(x-w) <= abs+rel*math.Abs(w)) {
+		g.t.Errorf("%s = %.17g, want %.17g (off by %.2g relative)", key, x, w, math.Abs(x-w)/math.Abs(w))
+	}
+}
+
+func specialFloat(s string) (float64, bool) {
+	switch s {
+	case "Inf":
+		return math.Inf(1), true
+	case "-Inf":
+		return math.Inf(-1), true
+	case "NaN":
+		return math.NaN(), true
+	}
+	return 0, false
+}
+
+func toList(v any) []any {
+	switch s := v.(type) {
+	case []any:
+		return s
+	case []float64:
+		return anys(s)
+	case []int:
+		return anys(s)
+	case []bool:
+		return anys(s)
+	case []string:
+		return anys(s)
+	case []outputs:
+		return anys(s)
+	case [][]float64:
+		return anys(s)
+	}
+	return nil
+}
+
+func anys[T any](s []T) []any {
+	out := make([]any, len(s))
+	for i, v := range s {
+		out[i] = v
+	}
+	return out
+}
+
+// status maps a warning to the status codes of the golden files, which know
+// fewer of them.
+func status(w stats.Warning) string {
+	if w == stats.NoWarning {
+		return "ok"
+	}
+	if w == stats.TooFewCustomers || w == stats.ZeroVariance || w == stats.NoEvents {
+		return "degenerate"
+	}
+	return w.String()
+}
+
+// inputs reads the inputs of a case; a missing or mistyped one fails the test.
+type inputs struct {
+	t *testing.T
+	m map[string]any
+}
+
+func (in inputs) get(key string) any {
+	in.t.Helper()
+	v, ok := in.m[key]
+	if !ok {
+		in.t.Fatalf("no input %s", key)
+	}
+	return v
+}
+
+func (in inputs) has(key string) bool { return in.m[key] != nil }
+
+func (in inputs) toFloat(v any) float64 {
+	in.t.Helper()
+	switch x := v.(type) {
+	case nil:
+		return math.NaN()
+	case json.Number:
+		f, err := x.Float64()
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		return f
+	case string:
+		if f, ok := specialFloat(x); ok {
+			return f
+		}
+	}
+	in.t.Fatalf("%v is not a number", v)
+	return 0
+}
+
+func (in inputs) f(key string) float64 {
+	in.t.Helper()
+	return in.toFloat(in.get(key))
+}
+
+func (in inputs) i(key string) int64 {
+	in.t.Helper()
+	return int64(in.f(key))
+}
+
+func (in inputs) s(key string) string {
+	in.t.Helper()
+	s, ok := in.get(key).(string)
+	if !ok {
+		in.t.Fatalf("%s is not a string", key)
+	}
+	return s
+}
+
+func (in inputs) b(key string) bool {
+	in.t.Helper()
+	b, ok := in.get(key).(bool)
+	if !ok {
+		in.t.Fatalf("%s is not a boolean", key)
+	}
+	return b
+}
+
+func (in inputs) list(key string) []any {
+	in.t.Helper()
+	l, ok := in.get(key).([]any)
+	if !ok {
+		in.t.Fatalf("%s is not a list", key)
+	}
+	return l
+}
+
+func (in inputs) floats(key string) []float64 {
+	in.t.Helper()
+	return in.toFloats(in.list(key))
+}
+
+func (in inputs) toFloats(l []any) []float64 {
+	in.t.Helper()
+	out := make([]float64, len(l))
+	for i, v := range l {
+		out[i] = in.toFloat(v)
+	}
+	return out
+}
+
+func (in inputs) ints(key string) []int64 {
+	in.t.Helper()
+	return toInts(in.floats(key))
+}
+
+func toInts(f []float64) []int64 {
+	out := make([]int64, len(f))
+	for i, v := range f {
+		out[i] = int64(v)
+	}
+	return out
+}
+
+// matrix reads a list of lists.
+func (in inputs) matrix(key string) [][]float64 {
+	in.t.Helper()
+	l := in.list(key)
+	out := make([][]float64, len(l))
+	for i, v := range l {
+		row, ok := v.([]any)
+		if !ok {
+			in.t.Fatalf("%s is not a list of lists", key)
+		}
+		out[i] = in.toFloats(row)
+	}
+	return out
+}
+
+// object reads a nested object, objects a list of them.
+func (in inputs) object(key string) inputs {
+	in.t.Helper()
+	return in.toObject(in.get(key))
+}
+
+func (in inputs) toObject(v any) inputs {
+	in.t.Helper()
+	m, ok := v.(map[string]any)
+	if !ok {
+		in.t.Fatalf("%v is not an object", v)
+	}
+	return inputs{in.t, m}
+}
+
+func (in inputs) objects(key string) []inputs {
+	in.t.Helper()
+	l := in.list(key)
+	out := make([]inputs, len(l))
+	for i, v := range l {
+		out[i] = in.toObject(v)
+	}
+	return out
+}
