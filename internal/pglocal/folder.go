@@ -107,8 +107,11 @@ func (f folder) serverPID() int {
 // awaitPredecessor waits for a server whose starter was killed: we hold the lock, so nobody needs it any more.
 func (f folder) awaitPredecessor(ctx context.Context, limit time.Duration) error {
 	pid := f.serverPID()
-	if pid <= 0 || !isServerOf(pid, f.data()) {
-		return f.disown(pid)
+	if pid <= 0 {
+		return nil
+	}
+	if !isServerOf(pid, f.data()) {
+		return f.disown()
 	}
 	if !diesWithUs {
 		_ = syscall.Kill(pid, fastShutdown)
@@ -128,15 +131,16 @@ func (f folder) awaitPredecessor(ctx context.Context, limit time.Duration) error
 // disown keeps PostgreSQL from mistaking a process that has nothing to do with it for its predecessor: after a crash of the
 // machine the number in postmaster.pid may be anyone's. The number of its own parent is one that PostgreSQL knows to be
 // stale. The rest of the file stays, because PostgreSQL finds processes left over by their shared memory, named there.
-func (f folder) disown(pid int) error {
-	if pid <= 0 || syscall.Kill(pid, 0) != nil {
-		return nil
+func (f folder) disown() error {
+	data, err := os.OpenRoot(f.data()) // it belongs to another user when we are root: follow no link of theirs out of it
+	if err != nil {
+		return err
 	}
-	name := filepath.Join(f.data(), "postmaster.pid")
-	text, err := os.ReadFile(name)
+	defer data.Close() //nolint:errcheck // it was only a way in
+	text, err := data.ReadFile("postmaster.pid")
 	if err != nil {
 		return err
 	}
 	_, rest, _ := strings.Cut(string(text), "\n")
-	return os.WriteFile(name, []byte(strconv.Itoa(os.Getpid())+"\n"+rest), 0o600)
+	return data.WriteFile("postmaster.pid", []byte(strconv.Itoa(os.Getpid())+"\n"+rest), 0o600)
 }

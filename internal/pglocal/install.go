@@ -21,7 +21,7 @@ func readSystem(release string) system {
 	if runtime.GOOS == "darwin" {
 		return system{names: []string{"darwin"}}
 	}
-	text, _ := os.ReadFile(release)
+	text, _ := os.ReadFile(release) //nolint:gosec // the system's
 	var s system
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -59,7 +59,7 @@ func (s system) advice() string {
 const clusterSettings = "/etc/postgresql-common/createcluster.conf"
 
 // install installs Debian's package, and keeps it from making and starting the cluster that it would make: we have our own.
-func (s system) install(ctx context.Context, notice io.Writer) error {
+func (s system) install(ctx context.Context, notice io.Writer, clusterSettings string) error {
 	_, _ = fmt.Fprintln(notice, "No PostgreSQL on this machine: installing it with: apt-get install -y postgresql")
 	if err := aptGet(ctx, "update"); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s system) install(ctx context.Context, notice io.Writer) error {
 	if err := aptGet(ctx, "install", "-y", "--no-install-recommends", "postgresql-common"); err != nil {
 		return err
 	}
-	before, err := os.ReadFile(clusterSettings)
+	before, err := os.ReadFile(clusterSettings) //nolint:gosec // the constant, but in a test
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s system) install(ctx context.Context, notice io.Writer) error {
 }
 
 func aptGet(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...) //nolint:gosec // our own words
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, tail(out))

@@ -111,6 +111,12 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	c.abort()
+	return fmt.Errorf("pglocal: PostgreSQL was stopped at once, it had no time to stop in order: %w", ctx.Err())
+}
+
+// abort ends the server without any order; what was committed is safe.
+func (c *Cluster) abort() {
 	c.signal(immediateShutdown)
 	select {
 	case <-c.done:
@@ -118,7 +124,6 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		c.signal(os.Kill)
 		<-c.done
 	}
-	return fmt.Errorf("pglocal: PostgreSQL was stopped at once, it had no time to stop in order: %w", ctx.Err())
 }
 
 // signal does nothing when the server has ended already.

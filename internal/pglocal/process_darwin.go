@@ -19,6 +19,6 @@ func childAttributes() *syscall.SysProcAttr {
 
 // isServerOf says whether process pid is a PostgreSQL server of the folder data, which its command line names.
 func isServerOf(pid int, data string) bool {
-	out, err := exec.CommandContext(context.Background(), "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	out, err := exec.CommandContext(context.Background(), "ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
 }
