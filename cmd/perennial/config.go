@@ -108,10 +108,17 @@ func settings() []setting {
 func addSettings(flags *pflag.FlagSet, names ...string) {
 	for _, s := range settings() {
 		if slices.Contains(names, s.flag) {
-			flags.String(s.flag, s.fallback, fmt.Sprintf("%#q: %s [%s]", s.arg, s.usage, s.env))
+			flags.Var(&settingFlag{text: s.fallback, arg: s.arg}, s.flag, fmt.Sprintf("%s [%s]", s.usage, s.env))
 		}
 	}
 }
+
+// A settingFlag is the text of a setting as a flag; loadConfig understands it.
+type settingFlag struct{ text, arg string }
+
+func (f *settingFlag) String() string        { return f.text }
+func (f *settingFlag) Set(text string) error { f.text = text; return nil }
+func (f *settingFlag) Type() string          { return f.arg }
 
 // loadConfig reads the settings: a flag wins over the environment, that over the default.
 // Its error lists all mistakes at once.
