@@ -1,0 +1,366 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/stats"
+)
+
+// lookStep is the information, as a share of the plan, that must have come in since the
+// last look before the next is taken.
+const lookStep = 0.01
+
+// analyzeAll is the analyze job: it takes a look at every running test that has learned
+// enough since the last, and writes down what follows.
+func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
+	return e.forEachRunning(ctx, func(x *Experiment) (int, error) {
+		looked, err := e.look(ctx, x)
+		if looked {
+			return 1, err
+		}
+		return 0, err
+	})
+}
+
+func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
+	now := e.now()
+	last, err := e.store.LatestLook(ctx, x.Key, now)
+	if err != nil && KindOf(err) != KindNotFound {
+		return false, err
+	}
+	r, c, err := e.analyze(ctx, x, now, last)
+	if err != nil || c.first == nil {
+		return false, err
+	}
+	due := last == nil || r.Information >= last.Information+lookStep || c.planEnd
+	if last != nil && c.planEnd && last.Information == r.Information && last.DataCut == r.DataCut {
+		due = false // the end has been looked at
+	}
+	if !due {
+		return false, nil
+	}
+	look := 1
+	if last != nil {
+		look = *last.Look + 1
+	}
+	r.Look = &look
+	decision, err := e.decisionOf(x, r)
+	if err != nil {
+		return false, err
+	}
+	return true, e.store.SaveReport(ctx, r, decision)
+}
+
+// decisionOf is the decision that a look's verdict asks for, or nil.
+func (e *Engine) decisionOf(x *Experiment, r *Report) (*Decision, error) {
+	mode := x.Policy.Mode
+	switch r.Verdict.Action {
+	case ActionPromote, ActionNeedsApproval:
+	case ActionStopHarm, ActionKeepControl:
+		// Control is safe: only promotions wait for a person.
+		if mode == ModeApprove {
+			mode = ModeAuto
+		}
+	default:
+		return nil, nil //nolint:nilnil // a look that decides nothing is no failure
+	}
+	if mode == ModeManual {
+		return nil, nil //nolint:nilnil // a person decides, if anyone
+	}
+	id, err := e.token(16)
+	if err != nil {
+		return nil, err
+	}
+	action := r.Verdict.Action
+	if action == ActionNeedsApproval {
+		action = ActionPromote
+	}
+	return &Decision{
+		ID: id, Experiment: x.Key, Action: action, Variant: r.Verdict.Variant, Mode: mode,
+		Reasons: r.Verdict.Reasons, DecidedBy: "engine", DecidedAt: r.ComputedAt,
+	}, nil
+}
+
+// Analyze computes and stores a report as of a time, now by default. It is no look: it
+// spends nothing and never decides.
+func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time) (*Report, error) {
+	x, err := e.store.Experiment(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if x.Status == StatusDraft {
+		return nil, Errorf(KindConflict, "wrong_status", "experiment %q has not started: there is nothing to report", key)
+	}
+	now := e.now()
+	at := now
+	if asOf != nil {
+		at = *asOf
+	}
+	if at.After(now) {
+		return nil, &Error{
+			Kind: KindInvalid, Code: "in_the_future", Message: "a report cannot look into the future",
+			Fields: []FieldError{{Pointer: "/as_of", Detail: "must not be after now"}},
+		}
+	}
+	last, err := e.store.LatestLook(ctx, key, at)
+	if err != nil && KindOf(err) != KindNotFound {
+		return nil, err
+	}
+	r, _, err := e.analyze(ctx, x, at, last)
+	if err != nil {
+		return nil, err
+	}
+	return r, e.store.SaveReport(ctx, r, nil)
+}
+
+// LatestReport is the newest stored report.
+func (e *Engine) LatestReport(ctx context.Context, key ExperimentKey) (*Report, error) {
+	if _, err := e.store.Experiment(ctx, key); err != nil {
+		return nil, err
+	}
+	r, err := e.store.LatestReport(ctx, key)
+	if KindOf(err) == KindNotFound {
+		return nil, Errorf(KindNotFound, "no_report", "experiment %q has no report yet: POST /v1/experiments/%s/reports computes one", key, key)
+	}
+	return r, err
+}
+
+// Reports lists stored reports, oldest first.
+func (e *Engine) Reports(ctx context.Context, key ExperimentKey, p Page) ([]Report, error) {
+	if _, err := e.store.Experiment(ctx, key); err != nil {
+		return nil, err
+	}
+	return e.store.Reports(ctx, key, p)
+}
+
+// analyze sums up the experiment and judges it. last is the look before, if any.
+func (e *Engine) analyze(ctx context.Context, x *Experiment, asOf time.Time, last *Report) (*Report, *caseFile, error) {
+	totals, err := e.store.Totals(ctx, x, asOf)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &caseFile{experiment: x, asOf: asOf, first: totals.First}
+	c.judge = judge{
+		plan: x.Plan, currency: e.reporting,
+		guards: len(x.Metrics.Guardrails) * (len(x.Variants) - 1),
+	}
+	r := &Report{
+		Experiment: x.Key, AsOf: asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
+		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: map[VariantKey]int64{}, Warnings: []string{},
+	}
+	for _, v := range x.Variants {
+		r.Customers[v.Key] = 0
+	}
+	for _, a := range totals.Arms {
+		r.Customers[a.Variant] = a.Customers
+	}
+	r.Information = information(x, totals)
+	c.planEnd = planEnded(x, totals, asOf, r.Information)
+	r.Health = c.checkHealth(r.Customers, last)
+	c.assess(totals, last)
+	r.Metrics = c.metricReports(totals, r.Customers)
+	r.Verdict = c.verdict()
+	return r, c, nil
+}
+
+// information is the number of matured customers, in the slowest primary, as a share of
+// the planned number.
+func information(x *Experiment, t *Totals) float64 {
+	planned := float64(x.Plan.PlannedCustomers * len(x.Variants))
+	if planned == 0 {
+		planned = float64(defaultTuning * len(x.Variants))
+	}
+	share := math.Inf(1)
+	for _, key := range x.Metrics.Primary {
+		mature := int64(0)
+		for _, v := range t.Values {
+			if v.Metric == key {
+				mature += v.Mature
+			}
+		}
+		share = min(share, float64(mature)/planned)
+	}
+	return share
+}
+
+// planEnded: the planned customers have matured, or max_days are over and everyone
+// enrolled in them has matured. An anytime plan has no planned size to reach.
+func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bool {
+	if t.First == nil {
+		return false
+	}
+	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers > 0 && information >= 1 {
+		return true
+	}
+	if x.Policy.MaxDays == 0 {
+		return false
+	}
+	horizon := 0
+	for _, m := range x.Frozen[:len(x.Metrics.Primary)] {
+		horizon = max(horizon, m.Window.ToDay)
+	}
+	end := t.First.Add(time.Duration(x.Policy.MaxDays+horizon) * 24 * time.Hour)
+	return !asOf.Before(end)
+}
+
+// ratioConcentration and ratioThreshold are those of METHODS 3.3 and the contract.
+const (
+	ratioConcentration = 10_000
+	ratioThreshold     = 0.001
+)
+
+// checkHealth compares the enrolled customers with the weights.
+func (c *caseFile) checkHealth(customers map[VariantKey]int64, last *Report) Health {
+	x := c.experiment
+	counts := make([]int64, len(x.Variants))
+	weights := make([]float64, len(x.Variants))
+	for i, v := range x.Variants {
+		counts[i], weights[i] = customers[v.Key], float64(v.Weight)
+	}
+	chi2 := stats.SampleRatioChi2(counts, weights)
+	evidence := stats.SampleRatioSequential(counts, weights, ratioConcentration)
+	threshold := ratioThreshold
+	check := Check{Check: "sample_ratio", Threshold: &threshold}
+	if x.Plan.Method == MethodFixed {
+		check.PValue = number(chi2.P)
+		check.Detail = fmt.Sprintf("chi² test of the split, one look; the sequential p is %s", pText(evidence.P))
+	} else {
+		p := evidence.P
+		if last != nil {
+			if before := last.Health.p("sample_ratio"); before != nil {
+				p = min(p, *before)
+			}
+		}
+		check.PValue = number(p)
+		check.Detail = fmt.Sprintf("sequential test of the split, valid at every look; the chi² p is %s", pText(chi2.P))
+	}
+	check.OK = check.PValue == nil || *check.PValue >= threshold
+	c.healthy = check.OK
+	if !check.OK {
+		c.unhealthy = fmt.Sprintf("the customers per arm do not fit the weights (p = %s, below %g): "+
+			"find out where customers are lost before you trust any number", pText(*check.PValue), threshold)
+	}
+	return Health{OK: c.healthy, Checks: []Check{check}}
+}
+
+func (h *Health) p(check string) *float64 {
+	for i := range h.Checks {
+		if h.Checks[i].Check == check {
+			return h.Checks[i].PValue
+		}
+	}
+	return nil
+}
+
+func pText(p float64) string {
+	if math.IsNaN(p) {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.4g", p)
+}
+
+// assess compares every treatment with control on every metric. Primaries are corrected
+// together, and so are secondaries; guardrails and diagnostics stand alone.
+func (c *caseFile) assess(t *Totals, last *Report) {
+	x := c.experiment
+	families := map[Role][]*assessment{}
+	for i, role := range x.Metrics.all() {
+		metric := x.Frozen[i]
+		control := newArm(t.value(role.key, x.Control().Key), metric.Kind)
+		for _, v := range x.Variants {
+			if v.Control {
+				continue
+			}
+			a := &assessment{
+				metric: metric, role: role.role, margin: role.margin, control: control,
+				treatment: newArm(t.value(role.key, v.Key), metric.Kind), previousP: last.p(role.key, v.Key),
+			}
+			c.assessments = append(c.assessments, a)
+			if role.role == RolePrimary || role.role == RoleSecondary {
+				families[role.role] = append(families[role.role], a)
+			} else {
+				c.family([]*assessment{a})
+			}
+		}
+	}
+	for _, family := range families {
+		c.family(family)
+	}
+}
+
+// p is the p-value that a comparison had in this report, if any.
+func (r *Report) p(metric MetricKey, variant VariantKey) *float64 {
+	if r == nil {
+		return nil
+	}
+	for _, m := range r.Metrics {
+		if m.Metric != metric {
+			continue
+		}
+		for _, c := range m.Comparisons {
+			if c.Variant == variant {
+				return c.PValue
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Totals) value(metric MetricKey, variant VariantKey) ArmTotal {
+	for _, v := range t.Values {
+		if v.Metric == metric && v.Variant == variant {
+			return v
+		}
+	}
+	return ArmTotal{Metric: metric, Variant: variant}
+}
+
+// metricReports writes the arms and comparisons down, metric by metric.
+func (c *caseFile) metricReports(t *Totals, customers map[VariantKey]int64) []MetricReport {
+	x := c.experiment
+	var reports []MetricReport
+	for i, role := range x.Metrics.all() {
+		metric := x.Frozen[i]
+		m := MetricReport{
+			Metric: metric.Key, Name: metric.Name, Role: role.role, Kind: metric.Kind,
+			Direction: metric.Direction, Comparisons: []Comparison{},
+		}
+		if metric.Kind.IsMoney() {
+			m.Currency = c.currency
+		}
+		if role.role == RoleGuardrail {
+			m.Margin = &role.margin
+		}
+		for _, v := range x.Variants {
+			total := t.value(metric.Key, v.Key)
+			a := newArm(total, metric.Kind)
+			line := ArmReport{
+				Variant: v.Key, Customers: customers[v.Key], Mature: total.Mature, Total: c.total(total.Sum, metric.Kind),
+			}
+			if total.Mature > 0 {
+				line.Mean, line.StdError = number(a.moments.Mean), number(a.moments.SE())
+			}
+			m.Arms = append(m.Arms, line)
+		}
+		for _, a := range c.assessments {
+			if a.metric.Key == metric.Key && a.role == role.role {
+				m.Comparisons = append(m.Comparisons, a.comparison(c.judge))
+			}
+		}
+		reports = append(reports, m)
+	}
+	return reports
+}
+
+// total writes a sum: money in the minor units of its currency, counts as they are.
+func (c *caseFile) total(sum decimal.Decimal, kind MetricKind) string {
+	if kind.IsMoney() {
+		return sum.StringFixed(c.currency.MinorUnits())
+	}
+	return sum.String()
+}

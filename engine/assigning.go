@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/perennial-engine/perennial/engine/snapshot"
+)
+
+// MaxBatch is the most elements of one batch.
+const MaxBatch = 10_000
+
+// recordTimeout bounds how long an answer waits for the database. An assignment is
+// answered whether or not it could be recorded.
+const recordTimeout = 2 * time.Second
+
+// An AssignRequest asks what customers get at a touchpoint.
+type AssignRequest struct {
+	Touchpoint TouchpointKey
+	Customers  []CustomerID
+	Record     bool // enrol those who are assigned
+}
+
+// An Assigned is what one customer gets.
+type Assigned struct {
+	Customer CustomerID
+	snapshot.Answer
+}
+
+// Assign answers what customers get at a touchpoint, from memory, and enrols them.
+func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error) {
+	live := e.live.Load()
+	if live == nil {
+		return nil, Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
+	}
+	place, ok := live.snapshot.Touchpoint(string(r.Touchpoint))
+	if !ok {
+		return nil, NotFoundf("touchpoint", string(r.Touchpoint))
+	}
+	var v violations
+	for i, customer := range r.Customers {
+		if !validText(string(customer), maxIdentifier) {
+			pointer := "/customer"
+			if len(r.Customers) > 1 {
+				pointer = pointerf("/customers/%d", i)
+			}
+			v.addCode("invalid_identifier", pointer, textRule, maxIdentifier)
+		}
+	}
+	if err := v.err("request"); err != nil {
+		return nil, err
+	}
+	now := e.now()
+	answers := make([]Assigned, 0, len(r.Customers))
+	var enrolments []Enrolment
+	for _, customer := range r.Customers {
+		answer, _ := live.snapshot.Assign(string(r.Touchpoint), string(customer))
+		answers = append(answers, Assigned{Customer: customer, Answer: answer})
+		if answer.Enrol && r.Record {
+			enrolments = append(enrolments, enrolmentOf(customer, answer, place, now))
+		}
+	}
+	e.enrol(ctx, enrolments)
+	return answers, nil
+}
+
+func enrolmentOf(customer CustomerID, a snapshot.Answer, at snapshot.Touchpoint, when time.Time) Enrolment {
+	return Enrolment{
+		Customer: customer, Experiment: ExperimentKey(a.Experiment), Variant: VariantKey(a.Variant),
+		AssignmentKey: string(customer), EnrolledAt: when,
+		Channel: Channel(at.Channel), Touchpoint: TouchpointKey(at.Key),
+	}
+}
+
+// enrol records enrolments before the answer goes out. A database that is away never
+// changes the answer: what could not be recorded is counted and logged.
+func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
+	if len(enrolments) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	if _, err := e.store.InsertEnrolments(ctx, enrolments); err != nil {
+		total := e.unrecorded.Add(int64(len(enrolments)))
+		e.log.ErrorContext(ctx, "enrolments not recorded", "enrolments", len(enrolments), "total", total, "error", err)
+	}
+}
+
+// Unrecorded is the number of enrolments that were answered and could not be recorded.
+func (e *Engine) Unrecorded() int64 { return e.unrecorded.Load() }

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// An Element is one element of a batch: what was read, or why it could not be.
+type Element[T any] struct {
+	Value T
+	ID    string // as far as it could be read
+	Err   error
+}
+
+// batch checks the elements one by one, stores the good ones together and writes the receipt.
+func batch[T any](elements []Element[T], check func(*T) error, conflict Rejection,
+	insert func([]T) ([]RowStatus, error),
+) (*Receipt, error) {
+	receipt := &Receipt{}
+	var good []T
+	var index []int
+	for i := range elements {
+		element := &elements[i]
+		err := element.Err
+		if err == nil {
+			err = check(&element.Value)
+		}
+		if err != nil {
+			receipt.Rejections = append(receipt.Rejections, rejection(i, element.ID, err))
+			continue
+		}
+		good = append(good, element.Value)
+		index = append(index, i)
+	}
+	if len(good) == 0 {
+		return receipt, nil
+	}
+	statuses, err := insert(good)
+	if err != nil {
+		return nil, err
+	}
+	for i, status := range statuses {
+		switch status {
+		case RowAccepted:
+			receipt.Accepted++
+		case RowDuplicate:
+			receipt.Duplicates++
+		case RowConflict:
+			r := conflict
+			r.Index, r.ID = index[i], elements[index[i]].ID
+			receipt.Rejections = append(receipt.Rejections, r)
+		}
+	}
+	slices.SortFunc(receipt.Rejections, func(a, b Rejection) int { return cmp.Compare(a.Index, b.Index) })
+	return receipt, nil
+}
+
+func rejection(index int, id string, err error) Rejection {
+	r := Rejection{Index: index, ID: id, Code: "invalid", Detail: err.Error()}
+	if known, ok := errors.AsType[*Error](err); ok {
+		r.Code, r.Detail = known.Code, known.Message
+	}
+	r.Retriable = r.Code == "rate_missing" || r.Code == "experiment_not_running"
+	return r
+}
+
+// microseconds is the precision of the ledger.
+func microseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// IngestEvents takes events into the ledger. An event counts once per customer and id.
+func (e *Engine) IngestEvents(ctx context.Context, events []Element[Event]) (*Receipt, error) {
+	now := e.now()
+	reused := Rejection{Code: "id_reused", Detail: "another event of this customer has the same id and a different body"}
+	return batch(events, func(event *Event) error {
+		event.OccurredAt = microseconds(event.OccurredAt)
+		return event.validate(now, e.reporting)
+	}, reused, func(good []Event) ([]RowStatus, error) {
+		return e.store.InsertEvents(ctx, good, now)
+	})
+}
+
+// IngestExposures takes exposures in and enrols the customers whom they show in a test.
+func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposure]) (*Receipt, error) {
+	now := e.now()
+	live := e.live.Load()
+	if live == nil {
+		return nil, Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
+	}
+	reused := Rejection{Code: "id_reused", Detail: "another exposure of this customer has the same id and a different body"}
+	return batch(exposures, func(x *Exposure) error {
+		x.OccurredAt = microseconds(x.OccurredAt)
+		if err := x.validate(now); err != nil {
+			return err
+		}
+		if _, ok := live.snapshot.Touchpoint(string(x.Touchpoint)); !ok {
+			return Errorf(KindInvalid, "unknown_touchpoint", "there is no touchpoint %q", x.Touchpoint)
+		}
+		return nil
+	}, reused, func(good []Exposure) ([]RowStatus, error) {
+		var enrolments []Enrolment
+		for _, x := range good {
+			place, _ := live.snapshot.Touchpoint(string(x.Touchpoint))
+			answer, _ := live.snapshot.Assign(string(x.Touchpoint), string(x.Customer))
+			if answer.Enrol && !x.OccurredAt.Before(live.startedAt[ExperimentKey(answer.Experiment)]) {
+				enrolments = append(enrolments, enrolmentOf(x.Customer, answer, place, x.OccurredAt))
+			}
+		}
+		return e.store.InsertExposures(ctx, good, enrolments, now)
+	})
+}
+
+// IngestEnrolments takes in the enrolments of external experiments.
+func (e *Engine) IngestEnrolments(ctx context.Context, enrolments []Element[Enrolment]) (*Receipt, error) {
+	now := e.now()
+	experiments := map[ExperimentKey]*Experiment{}
+	for i := range enrolments {
+		key := enrolments[i].Value.Experiment
+		if _, known := experiments[key]; known || enrolments[i].Err != nil {
+			continue
+		}
+		x, err := e.store.Experiment(ctx, key)
+		if err != nil && KindOf(err) != KindNotFound {
+			return nil, err
+		}
+		experiments[key] = x
+	}
+	enrolled := Rejection{
+		Code:   "already_enrolled",
+		Detail: "this customer is enrolled in the experiment with another variant, which stands",
+	}
+	return batch(enrolments, func(r *Enrolment) error {
+		r.EnrolledAt = microseconds(r.EnrolledAt)
+		r.AssignmentKey = string(r.Customer)
+		return r.validate(experiments[r.Experiment], now)
+	}, enrolled, func(good []Enrolment) ([]RowStatus, error) {
+		return e.store.InsertEnrolments(ctx, good)
+	})
+}
+
+func (r *Enrolment) validate(x *Experiment, now time.Time) error {
+	switch {
+	case !validText(string(r.Customer), maxIdentifier):
+		return Errorf(KindInvalid, "invalid_identifier", "customer "+textRule, maxIdentifier)
+	case x == nil:
+		return Errorf(KindInvalid, "unknown_experiment", "there is no experiment %q", r.Experiment)
+	case x.Assignment != AssignedElsewhere:
+		return Errorf(KindInvalid, "not_external", "experiment %q assigns its customers itself", r.Experiment)
+	case x.Status != StatusRunning:
+		return Errorf(KindInvalid, "experiment_not_running", "experiment %q is %s: start it first", r.Experiment, x.Status)
+	}
+	if _, ok := x.Variant(r.Variant); !ok {
+		return Errorf(KindInvalid, "unknown_variant", "experiment %q has no variant %q", r.Experiment, r.Variant)
+	}
+	err := checkTime(r.EnrolledAt, now)
+	if known, ok := errors.AsType[*Error](err); ok {
+		known.Message = "enrolled_at: " + known.Message
+	}
+	return err
+}
+
+// MergeCustomers writes attributes over those known of the customers, all or none.
+func (e *Engine) MergeCustomers(ctx context.Context, customers []Customer) (created int, err error) {
+	for i := range customers {
+		if _, err := ParseIdentifier(string(customers[i].ID)); err != nil {
+			return 0, err
+		}
+		if err := customers[i].Attributes.validate("/attributes"); err != nil {
+			return 0, err
+		}
+	}
+	return e.store.MergeCustomers(ctx, customers, e.now())
+}
+
+// Customer reads what is known of the person with this identifier.
+func (e *Engine) Customer(ctx context.Context, id CustomerID) (*Customer, error) {
+	return e.store.Customer(ctx, id)
+}

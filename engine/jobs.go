@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Job is a piece of work that the worker does on a schedule. The schedule is a cron
+// expression in UTC, read by the worker.
+type Job struct {
+	Name     string
+	Schedule string
+	Every    time.Duration // the schedule's interval, to say when the next run is due
+	Deadline time.Duration
+	run      func(*Engine, context.Context) (rows int, err error)
+}
+
+// ScheduledJobs are the jobs, in the order in which a day's work wants them.
+func ScheduledJobs() []Job {
+	return []Job{
+		{Name: "measure", Schedule: "* * * * *", Every: time.Minute, Deadline: 10 * time.Minute, run: (*Engine).measureAll},
+		{Name: "analyze", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).analyzeAll},
+		{Name: "decide", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).decideAll},
+	}
+}
+
+// A JobStatus is a job with its last and next run.
+type JobStatus struct {
+	Job
+	Last *JobRun
+	Next time.Time
+}
+
+// JobStatuses lists the jobs with their last run.
+func (e *Engine) JobStatuses(ctx context.Context) ([]JobStatus, error) {
+	runs, err := e.store.JobRuns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var statuses []JobStatus
+	for _, job := range ScheduledJobs() {
+		s := JobStatus{Job: job, Next: e.now().UTC().Truncate(job.Every).Add(job.Every)}
+		if run, ok := runs[job.Name]; ok {
+			s.Last = &run
+		}
+		statuses = append(statuses, s)
+	}
+	return statuses, nil
+}
+
+// RunJob runs a job now, unless another process is running it: then it answers KindConflict.
+func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) {
+	for _, job := range ScheduledJobs() {
+		if job.Name != name {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, job.Deadline)
+		defer cancel()
+		ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (int, error) {
+			rows, err = job.run(e, ctx)
+			return rows, err
+		})
+		if err == nil && !ran {
+			err = Errorf(KindConflict, "job_running", "another process is running the job %q", name)
+		}
+		return rows, err
+	}
+	return 0, NotFoundf("job", name)
+}
+
+// forEachRunning calls fn for every running experiment. A failure of one never stops the
+// others; all are answered together.
+func (e *Engine) forEachRunning(ctx context.Context, fn func(x *Experiment) (int, error)) (rows int, err error) {
+	c, err := e.store.Configuration(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var failures []error
+	for i := range c.Live {
+		x := &c.Live[i]
+		if x.Status != StatusRunning {
+			continue
+		}
+		n, err := fn(x)
+		rows += n
+		if err != nil {
+			failures = append(failures, fmt.Errorf("experiment %s: %w", x.Key, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return rows, errors.Join(failures...)
+}
+
+func (e *Engine) measureAll(ctx context.Context) (int, error) {
+	return e.forEachRunning(ctx, func(x *Experiment) (int, error) { return e.store.Measure(ctx, x) })
+}

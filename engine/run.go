@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/perennial-engine/perennial/engine/assign"
+)
+
+func pointerf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// An Action is a change of state that a person asks for.
+type Action struct {
+	Experiment ExperimentKey
+	Variant    VariantKey // promote only
+	By         string     // name of the key
+	Reason     string
+}
+
+// act makes one change of state and shows it.
+func (e *Engine) act(ctx context.Context, key ExperimentKey, change func(c *Change) error) (*Experiment, error) {
+	err := e.store.ChangeExperiment(ctx, key, func(c *Change) error {
+		if err := change(c); err != nil {
+			return err
+		}
+		now := e.now()
+		c.Experiment.UpdatedAt = now
+		if c.Pending != nil && c.Pending.AppliedAt == nil && c.Experiment.Status == StatusConcluded {
+			c.Pending.SupersededAt = &now
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.changed(ctx)
+	return e.store.Experiment(ctx, key)
+}
+
+func needStatus(x *Experiment, action string, allowed ...Status) error {
+	if slices.Contains(allowed, x.Status) {
+		return nil
+	}
+	return Errorf(KindConflict, "wrong_status", "cannot %s experiment %q: it is %s", action, x.Key, x.Status)
+}
+
+// Start freezes the plan, takes the slots and lets customers in.
+func (e *Engine) Start(ctx context.Context, key ExperimentKey) (*Experiment, error) {
+	return e.act(ctx, key, func(c *Change) error {
+		x := c.Experiment
+		if err := needStatus(x, "start", StatusDraft); err != nil {
+			return err
+		}
+		var v violations
+		x.checkReferences(&v, c.Metrics, c.Touchpoints, c.Layer.Key != "")
+		if err := v.err("experiment"); err != nil {
+			return err
+		}
+		x.Frozen = nil
+		for _, r := range x.Metrics.all() {
+			x.Frozen = append(x.Frozen, c.Metrics[r.key])
+		}
+		if err := x.notBuilt(x.Frozen); err != nil {
+			return err
+		}
+		if err := x.planSize(); err != nil {
+			return err
+		}
+		for _, other := range c.Others {
+			if other.Layer != x.Layer {
+				return Errorf(KindInvalid, "layer_conflict",
+					"experiment %q runs on a touchpoint of this one in layer %q: tests that share a touchpoint must share a layer",
+					other.Key, other.Layer)
+			}
+		}
+		if x.Assignment == AssignedByEngine {
+			if err := x.takeSlots(c.Others); err != nil {
+				return err
+			}
+		}
+		now := e.now()
+		x.Status, x.StartedAt = StatusRunning, &now
+		return nil
+	})
+}
+
+// planSize sees to it that the plan has an end, or a size to be tuned for.
+func (x *Experiment) planSize() error {
+	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers == 0 && x.Policy.MaxDays == 0 {
+		return &Error{
+			Kind: KindInvalid, Code: "plan_needs_end",
+			Message: "a fixed plan is judged once, at its end, and this one has none",
+			Fields: []FieldError{{
+				Pointer: "/plan/planned_customers",
+				Detail:  "give plan.planned_customers per arm, or policy.max_days",
+			}},
+		}
+	}
+	if x.Plan.Method == MethodAnytime && x.Plan.PlannedCustomers == 0 {
+		x.Plan.PlannedCustomers = max(defaultTuning, x.Policy.MinCustomers)
+	}
+	return nil
+}
+
+// defaultTuning is the number of customers per arm that an anytime plan without a size is
+// sharpest at; it stays valid at any other (METHODS 3.1, n_opt).
+const defaultTuning = 2500
+
+// takeSlots grows the experiment's slots to what its traffic asks for.
+func (x *Experiment) takeSlots(others []Experiment) error {
+	taken := make([]assign.Slots, 0, len(others))
+	for i := range others {
+		taken = append(taken, others[i].Slots)
+	}
+	slots, ok := assign.Grow(x.Slots, x.SlotCount(), taken...)
+	if !ok {
+		return Errorf(KindInvalid, "layer_full",
+			"layer %q has too few free slots for traffic %s: stop a test that shares a touchpoint or ask for less",
+			x.Layer, x.Traffic)
+	}
+	x.Slots = slots
+	return nil
+}
+
+// Pause serves everyone the touchpoints' own content until Resume.
+func (e *Engine) Pause(ctx context.Context, key ExperimentKey) (*Experiment, error) {
+	return e.act(ctx, key, func(c *Change) error {
+		if err := needStatus(c.Experiment, "pause", StatusRunning); err != nil {
+			return err
+		}
+		c.Experiment.Status = StatusPaused
+		return nil
+	})
+}
+
+// Resume lets a paused experiment go on.
+func (e *Engine) Resume(ctx context.Context, key ExperimentKey) (*Experiment, error) {
+	return e.act(ctx, key, func(c *Change) error {
+		if err := needStatus(c.Experiment, "resume", StatusPaused); err != nil {
+			return err
+		}
+		c.Experiment.Status = StatusRunning
+		return nil
+	})
+}
+
+// Stop ends an experiment by a person's word. The touchpoints keep their content.
+func (e *Engine) Stop(ctx context.Context, a Action) (*Experiment, error) {
+	return e.byPerson(ctx, a, ActionStop, func(c *Change, now time.Time) error {
+		if err := needStatus(c.Experiment, "stop", StatusRunning, StatusPaused); err != nil {
+			return err
+		}
+		conclude(c.Experiment, OutcomeStopped, now)
+		return nil
+	})
+}
+
+// Promote puts a variant in its touchpoints' place by a person's word.
+func (e *Engine) Promote(ctx context.Context, a Action) (*Experiment, error) {
+	return e.byPerson(ctx, a, ActionPromote, func(c *Change, now time.Time) error {
+		if err := needStatus(c.Experiment, "promote a variant of", StatusRunning, StatusPaused); err != nil {
+			return err
+		}
+		variant, ok := c.Experiment.Variant(a.Variant)
+		if !ok || variant.Control {
+			return &Error{
+				Kind: KindInvalid, Code: "unknown_variant",
+				Message: fmt.Sprintf("experiment %q has no treatment %q to promote", a.Experiment, a.Variant),
+				Fields:  []FieldError{{Pointer: "/variant", Detail: "must be a variant of the experiment other than control"}},
+			}
+		}
+		promote(c, variant, now)
+		return nil
+	})
+}
+
+// Approve carries out the decision that waits for a person.
+func (e *Engine) Approve(ctx context.Context, a Action) (*Experiment, error) {
+	return e.act(ctx, a.Experiment, func(c *Change) error {
+		if c.Pending == nil || c.Pending.Mode != ModeApprove {
+			return Errorf(KindConflict, "nothing_to_approve", "no decision on experiment %q waits for approval", a.Experiment)
+		}
+		if err := needStatus(c.Experiment, "approve a decision on", StatusRunning); err != nil {
+			return err
+		}
+		c.Pending.ApprovedBy, c.Pending.Note = a.By, a.Reason
+		return carryOut(c, e.now())
+	})
+}
+
+// Rollback takes a promoted winner back: its touchpoints serve what they served before.
+func (e *Engine) Rollback(ctx context.Context, a Action) (*Experiment, error) {
+	return e.byPerson(ctx, a, ActionRollback, func(c *Change, now time.Time) error {
+		x := c.Experiment
+		if x.Outcome != OutcomePromoted || c.Promotion == nil {
+			return Errorf(KindConflict, "wrong_status", "cannot roll back experiment %q: it has no promoted winner", x.Key)
+		}
+		for key, before := range c.Promotion.ContentBefore {
+			t := c.Touchpoints[key]
+			winner, _ := x.Variant(c.Promotion.Variant)
+			if t != nil && string(t.Content) == string(winner.Content[key]) {
+				t.Content = before
+			}
+		}
+		c.Promotion.RolledBackAt = &now
+		x.Outcome = OutcomeRolledBack
+		return nil
+	})
+}
+
+// byPerson makes a change of state and writes down who wanted it, in one transaction.
+func (e *Engine) byPerson(ctx context.Context, a Action, what DecisionAction, change func(*Change, time.Time) error) (*Experiment, error) {
+	id, err := e.token(16)
+	if err != nil {
+		return nil, err
+	}
+	return e.act(ctx, a.Experiment, func(c *Change) error {
+		now := e.now()
+		if err := change(c, now); err != nil {
+			return err
+		}
+		c.Decision = &Decision{
+			ID: id, Experiment: a.Experiment, Action: what, Variant: a.Variant, Mode: ModeManual,
+			Reasons:   []Reason{{Code: "by_person", Detail: a.By + " decided so"}},
+			DecidedBy: a.By, Note: a.Reason, DecidedAt: now, AppliedAt: &now,
+		}
+		return nil
+	})
+}
+
+func conclude(x *Experiment, outcome Outcome, now time.Time) {
+	x.Status, x.Outcome, x.ConcludedAt = StatusConcluded, outcome, &now
+}
+
+// promote makes the variant's content the touchpoints' own and keeps what was there.
+func promote(c *Change, winner Variant, now time.Time) {
+	c.Promotion = &Promotion{Variant: winner.Key, ContentBefore: map[TouchpointKey][]byte{}, PromotedAt: now}
+	for key, content := range winner.Content {
+		if t := c.Touchpoints[key]; t != nil {
+			c.Promotion.ContentBefore[key] = t.Content
+			t.Content = content
+		}
+	}
+	c.Experiment.Winner = winner.Key
+	conclude(c.Experiment, OutcomePromoted, now)
+}

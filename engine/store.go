@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// Store is what the engine needs of its database. Every write is one transaction; what a
+// method answers without error is durable. Methods answer *Error of KindNotFound for
+// what does not exist and of KindUnavailable when the database is away.
+type Store interface {
+	Catalogue
+	Experiments
+	Ledger
+	Measures
+	Reports
+	Keys
+	Jobs
+	// Ping answers nil when the database takes queries and has every migration.
+	Ping(ctx context.Context) error
+}
+
+// A Page asks for at most Limit entries after the key After.
+type Page struct {
+	After string
+	Limit int
+}
+
+// Catalogue keeps touchpoints, metrics and layers.
+type Catalogue interface {
+	// PutTouchpoint answers whether it was new. It keeps a promoted winner's mark only
+	// while the content stays the same.
+	PutTouchpoint(ctx context.Context, t *Touchpoint) (created bool, err error)
+	Touchpoint(ctx context.Context, key TouchpointKey) (*Touchpoint, error)
+	Touchpoints(ctx context.Context, p Page) ([]Touchpoint, error)
+	// DeleteTouchpoint answers KindConflict while an experiment names it.
+	DeleteTouchpoint(ctx context.Context, key TouchpointKey) error
+
+	PutMetric(ctx context.Context, m *Metric, now time.Time) (created bool, err error)
+	Metric(ctx context.Context, key MetricKey) (*Metric, error)
+	Metrics(ctx context.Context, p Page) ([]Metric, error)
+	// DeleteMetric answers KindConflict while a draft names it: started experiments keep a copy.
+	DeleteMetric(ctx context.Context, key MetricKey) error
+
+	// PutLayer makes a layer or leaves it as it is: its salt never changes.
+	PutLayer(ctx context.Context, l *Layer) (created bool, err error)
+	Layer(ctx context.Context, key LayerKey) (*Layer, error)
+	Layers(ctx context.Context, p Page) ([]Layer, error)
+}
+
+// Experiments keeps experiments and the configuration that assignment reads.
+type Experiments interface {
+	// CreateExperiment answers KindConflict when the key is taken.
+	CreateExperiment(ctx context.Context, x *Experiment) error
+	Experiment(ctx context.Context, key ExperimentKey) (*Experiment, error)
+	Experiments(ctx context.Context, p Page) ([]Experiment, error)
+	// ChangeExperiment makes one state change: it locks the configuration, loads what
+	// the rules look at, calls change, and writes all that change altered, or nothing
+	// when change answers an error.
+	ChangeExperiment(ctx context.Context, key ExperimentKey, change func(c *Change) error) error
+	DeleteExperiment(ctx context.Context, key ExperimentKey, version int) error
+	// Configuration is one consistent picture of what assignment needs.
+	Configuration(ctx context.Context) (*Configuration, error)
+	// ConfigurationVersion grows with every change of the configuration.
+	ConfigurationVersion(ctx context.Context) (int64, error)
+	Decisions(ctx context.Context, key ExperimentKey, p Page) ([]Decision, error)
+	// PendingDecisions are those that wait to be carried out, oldest first.
+	PendingDecisions(ctx context.Context) ([]Decision, error)
+}
+
+// A Change is one state change of an experiment under the configuration's lock.
+type Change struct {
+	Experiment  *Experiment
+	Layer       Layer
+	Metrics     map[MetricKey]Metric          // those the experiment names and that exist
+	Touchpoints map[TouchpointKey]*Touchpoint // likewise; altered content is written
+	Others      []Experiment                  // running or paused ones that share a touchpoint
+	Promotion   *Promotion                    // the experiment's, if any; a new or altered one is written
+	Pending     *Decision                     // the decision that waits, if any; altered, it is written
+	Decision    *Decision                     // a new one to write
+}
+
+// A Promotion is a winner put in a touchpoint's place, and what was there before.
+type Promotion struct {
+	Variant       VariantKey
+	ContentBefore map[TouchpointKey][]byte
+	PromotedAt    time.Time
+	RolledBackAt  *time.Time
+}
+
+// Configuration is what assignment and authentication read.
+type Configuration struct {
+	Version     int64
+	Touchpoints []PromotedTouchpoint
+	Layers      []Layer
+	Live        []Experiment
+	Keys        []Key
+}
+
+// A PromotedTouchpoint is a touchpoint and the promotion whose winner it serves, if any.
+type PromotedTouchpoint struct {
+	Touchpoint
+	PromotedBy      ExperimentKey
+	PromotedVariant VariantKey
+}
+
+// RowStatus says what became of one row of a batch.
+type RowStatus int
+
+// What can become of a row.
+const (
+	RowAccepted  RowStatus = iota
+	RowDuplicate           // the same row was there
+	RowConflict            // another row was there under its id
+)
+
+// Ledger keeps what happened. Inserts are idempotent; each batch is one transaction and
+// answers a status per row, in order.
+type Ledger interface {
+	InsertEvents(ctx context.Context, events []Event, now time.Time) ([]RowStatus, error)
+	// InsertExposures also records the enrolments that the exposures make, where the
+	// customer has none in that experiment yet.
+	InsertExposures(ctx context.Context, exposures []Exposure, enrolments []Enrolment, now time.Time) ([]RowStatus, error)
+	// InsertEnrolments keeps the first enrolment of a customer in an experiment: the same
+	// variant again is a duplicate, another variant a conflict.
+	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)
+	// MergeCustomers writes attributes over those known; it answers how many customers were new.
+	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)
+	Customer(ctx context.Context, id CustomerID) (*Customer, error)
+}
+
+// Measures keeps each customer's value per experiment and metric.
+type Measures interface {
+	// Measure brings the values of an experiment up to the newest ingest position and
+	// answers how many customers were measured again.
+	Measure(ctx context.Context, x *Experiment) (customers int, err error)
+	// Totals measures and then sums up the arms as of a time, in one transaction.
+	Totals(ctx context.Context, x *Experiment, asOf time.Time) (*Totals, error)
+}
+
+// Totals are the exact sums behind a report.
+type Totals struct {
+	DataCut int64
+	First   *time.Time // first enrolment, nil without any
+	Last    *time.Time // last enrolment as of the time
+	Arms    []ArmCount
+	Values  []ArmTotal
+}
+
+// ArmCount is the number of customers enrolled in an arm.
+type ArmCount struct {
+	Variant   VariantKey
+	Customers int64
+}
+
+// ArmTotal sums up one metric in one arm over its matured customers.
+type ArmTotal struct {
+	Metric     MetricKey
+	Variant    VariantKey
+	Mature     int64
+	NonZero    int64
+	Sum        decimal.Decimal
+	SumSquares decimal.Decimal
+}
+
+// Reports keeps computed reports. They never change.
+type Reports interface {
+	// SaveReport gives the report its version and stores it. With a look it also stores
+	// the decision, if any, in the same transaction; a decision still waiting gives way.
+	SaveReport(ctx context.Context, r *Report, decision *Decision) error
+	// LatestReport is the newest report, or the newest look up to a time.
+	LatestReport(ctx context.Context, key ExperimentKey) (*Report, error)
+	LatestLook(ctx context.Context, key ExperimentKey, asOf time.Time) (*Report, error)
+	Reports(ctx context.Context, key ExperimentKey, p Page) ([]Report, error)
+}
+
+// Keys keeps API keys and the answers of idempotent creates.
+type Keys interface {
+	CreateKey(ctx context.Context, k *Key) error
+	Keys(ctx context.Context, p Page) ([]Key, error)
+	RevokeKey(ctx context.Context, id string, now time.Time) error
+	// ClaimIdempotency reserves an idempotency key for a request, or answers what was
+	// stored for it before.
+	ClaimIdempotency(ctx context.Context, c IdempotencyClaim, now time.Time) (*IdempotentAnswer, error)
+	// SaveIdempotency stores the answer, or frees the key when answer is nil.
+	SaveIdempotency(ctx context.Context, c IdempotencyClaim, answer *IdempotentAnswer) error
+}
+
+// An IdempotencyClaim is a create request under its Idempotency-Key.
+type IdempotencyClaim struct {
+	Owner  string // id of the API key
+	Key    string
+	Digest []byte // of method, path and body
+}
+
+// An IdempotentAnswer is the first answer to a create. Body is sealed by the API.
+type IdempotentAnswer struct {
+	Digest []byte
+	Status int // 0 while the first request is in flight
+	Body   []byte
+}
+
+// Jobs keeps the record of the scheduled jobs and lets one process run each at a time.
+type Jobs interface {
+	// RunExclusively runs fn unless another process runs this job, and records the run.
+	// ran is false when another one does.
+	RunExclusively(ctx context.Context, job string, now func() time.Time, fn func(context.Context) (rows int, err error)) (ran bool, err error)
+	JobRuns(ctx context.Context) (map[string]JobRun, error)
+}
+
+// A JobRun is the record of a job's last run.
+type JobRun struct {
+	StartedAt  time.Time
+	FinishedAt *time.Time
+	Rows       int
+	Error      string
+}

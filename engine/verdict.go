@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// A case of an experiment is all that a verdict looks at.
+type caseFile struct {
+	judge
+	experiment  *Experiment
+	asOf        time.Time
+	first       *time.Time // first enrolment
+	healthy     bool
+	unhealthy   string // what is wrong, in words
+	assessments []*assessment
+}
+
+// Burn-in: the least number of customers with a value other than 0 in the smaller arm
+// before anything is decided, because intervals of skewed values are too short before;
+// more where the split is uneven (METHODS 3.4).
+const (
+	burnIn       = 100
+	burnInUneven = 400
+	unevenShare  = 0.4
+)
+
+// verdict applies the rules, first match: unhealthy data, burn-in, harm, promotion, the
+// end of the plan, go on.
+func (c *caseFile) verdict() Verdict {
+	if !c.healthy {
+		return c.says(ActionFixHealth, "", "unhealthy", "%s", c.unhealthy)
+	}
+	if waits := c.tooEarly(); len(waits) > 0 {
+		return Verdict{Action: ActionContinue, Reasons: waits, BlockedBy: []string{}}
+	}
+	if v, ok := c.harmed(); ok {
+		return v
+	}
+	if days, least := c.age(), c.minDays(); days < float64(least) {
+		return c.says(ActionContinue, "", "min_days", "the test is %.1f days old and must run %d (whole weeks)", days, least)
+	}
+	winner, blocked := c.winner()
+	switch {
+	case winner != nil && c.experiment.Policy.Mode == ModeApprove:
+		v := c.says(ActionNeedsApproval, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
+		v.BlockedBy = []string{"approval"}
+		return v
+	case winner != nil:
+		v := c.says(ActionPromote, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
+		if c.experiment.Policy.Mode == ModeManual {
+			v.BlockedBy = []string{"manual_mode"}
+		}
+		return v
+	case c.allFutile():
+		return c.says(ActionKeepControl, "", "futile",
+			"no variant can still be better than control by the least effect worth having, %.3g %%", 100*c.plan.MinEffect)
+	case c.planEnd:
+		v := c.says(ActionKeepControl, "", "plan_ended", "the plan has ended and no variant is proved better than control")
+		v.Reasons = append(v.Reasons, blocked...)
+		return v
+	}
+	v := c.says(ActionContinue, "", "not_decided_yet", "no variant is proved better or worse than control yet")
+	v.Reasons = append(v.Reasons, blocked...)
+	return v
+}
+
+func (c *caseFile) says(action DecisionAction, variant VariantKey, code, format string, args ...any) Verdict {
+	return Verdict{
+		Action: action, Variant: variant, BlockedBy: []string{},
+		Reasons: []Reason{{Code: code, Detail: fmt.Sprintf(format, args...)}},
+	}
+}
+
+func (c *caseFile) age() float64 {
+	if c.first == nil {
+		return 0
+	}
+	return c.asOf.Sub(*c.first).Hours() / 24
+}
+
+// minDays is policy.min_days rounded up to whole weeks, so that every weekday counts alike.
+func (c *caseFile) minDays() int { return (c.experiment.Policy.MinDays + 6) / 7 * 7 }
+
+// tooEarly lists what keeps any decision waiting.
+func (c *caseFile) tooEarly() []Reason {
+	var waits []Reason
+	wait := func(code, format string, args ...any) {
+		waits = append(waits, Reason{Code: code, Detail: fmt.Sprintf(format, args...)})
+	}
+	for _, a := range c.of(RolePrimary) {
+		for _, side := range []arm{a.control, a.treatment} {
+			if least := int64(c.experiment.Policy.MinCustomers); side.moments.N < least {
+				wait("min_customers", "%s: %s has %d matured customers of at least %d",
+					a.metric.Key, side.variant, side.moments.N, least)
+			}
+		}
+		least := c.burnIn(a)
+		if fewest := min(a.control.nonZero, a.treatment.nonZero); fewest < least {
+			wait("burn_in", "%s: %d customers of the smaller of %s and %s have a value, of at least %d",
+				a.metric.Key, fewest, a.control.variant, a.treatment.variant, least)
+		}
+	}
+	if c.plan.Method == MethodFixed && !c.planEnd {
+		wait("before_plan_end", "a fixed plan is judged once, at its end")
+	}
+	return waits
+}
+
+func (c *caseFile) burnIn(a *assessment) int64 {
+	control, _ := c.experiment.Variant(a.control.variant)
+	treatment, _ := c.experiment.Variant(a.treatment.variant)
+	smaller := float64(min(control.Weight, treatment.Weight)) / float64(control.Weight+treatment.Weight)
+	if smaller < unevenShare {
+		return burnInUneven
+	}
+	return burnIn
+}
+
+// of lists the assessments of a role over the arms that are still in the test.
+func (c *caseFile) of(role Role) []*assessment {
+	var some []*assessment
+	for _, a := range c.assessments {
+		if a.role == role && !c.experiment.isStopped(a.treatment.variant) {
+			some = append(some, a)
+		}
+	}
+	return some
+}
+
+// harmed finds an arm that surely harms. It stops alone; the others go on.
+func (c *caseFile) harmed() (Verdict, bool) {
+	for _, a := range c.of(RolePrimary) {
+		if a.worse() {
+			return c.says(ActionStopHarm, a.treatment.variant, "primary_harmed", "%s", c.words(a)), true
+		}
+	}
+	for _, a := range c.of(RoleGuardrail) {
+		if a.beyondMargin(c.judge) {
+			return c.says(ActionStopHarm, a.treatment.variant, "guardrail_harmed",
+				"guardrail beyond its margin of %.3g %%: %s", 100*a.margin, c.words(a)), true
+		}
+	}
+	return Verdict{}, false
+}
+
+// winner finds the arm to promote: a primary improved, none surely worse, every guardrail
+// non-inferior; of several, the one with the largest lower limit. blocked says what kept
+// an improved arm from winning.
+func (c *caseFile) winner() (best *assessment, blocked []Reason) {
+	for _, a := range c.of(RolePrimary) {
+		if !a.improved(c.judge, c.plan.PromoteAbove) {
+			continue
+		}
+		guarded := true
+		for _, g := range c.of(RoleGuardrail) {
+			if g.treatment.variant == a.treatment.variant && !g.nonInferior(c.judge) {
+				guarded = false
+				blocked = append(blocked, Reason{Code: "guardrail_not_proved", Detail: fmt.Sprintf(
+					"%s is better on %s, but %s is not yet proved to stay within its margin of %.3g %%",
+					a.treatment.variant, a.metric.Key, g.metric.Key, 100*g.margin)})
+			}
+		}
+		if guarded && (best == nil || a.good(a.interval).Lower > best.good(best.interval).Lower) {
+			best = a
+		}
+	}
+	return best, blocked
+}
+
+func (c *caseFile) allFutile() bool {
+	primaries := c.of(RolePrimary)
+	for _, a := range primaries {
+		if !a.futile(c.judge) {
+			return false
+		}
+	}
+	return len(primaries) > 0
+}
+
+// words says what an assessment found, in numbers a marketer can read.
+func (c *caseFile) words(a *assessment) string {
+	unit := ""
+	if a.metric.Kind.IsMoney() {
+		unit = " " + string(c.currency)
+	}
+	scale := 1.0
+	if a.metric.Kind.IsBinary() {
+		scale, unit = 100, " percentage points"
+	}
+	text := fmt.Sprintf("%s: %s differs from %s by %s%s a customer (interval %s to %s)", a.metric.Key,
+		a.treatment.variant, a.control.variant, figure(scale*a.difference), unit,
+		figure(scale*a.interval.Lower), figure(scale*a.interval.Upper))
+	if mean := a.control.moments.Mean; mean > 0 {
+		text += fmt.Sprintf(", %+.1f %%", 100*a.difference/mean)
+	}
+	return text
+}
+
+// figure writes a number with a sign and four significant digits.
+func figure(x float64) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return "unknown"
+	}
+	text := strconv.FormatFloat(x, 'g', 4, 64)
+	if x > 0 {
+		return "+" + text
+	}
+	return text
+}

@@ -1,0 +1,215 @@
+// Package postgres keeps everything in PostgreSQL: it implements engine.Store. All SQL of
+// the project is here, inline beside the code that reads its rows, one file per noun.
+//
+// Writes happen in explicit transactions only ([Store.inTx]): outside of one the driver
+// may send a statement again after a lost reply.
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/migrations"
+)
+
+// Store is the database behind an engine. Its methods are safe for concurrent use.
+type Store struct {
+	hot  *sqlx.DB // short statements that requests wait for
+	bulk *sqlx.DB // batches, measuring and reports
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// The limits of a pool. A context's deadline does not bound a connection that has gone
+// silent, so every read and write has one of its own.
+type limits struct {
+	connections int
+	statement   time.Duration
+	silence     time.Duration
+}
+
+var (
+	hotLimits  = limits{connections: 16, statement: 2 * time.Second, silence: 3 * time.Second}
+	bulkLimits = limits{connections: 8, statement: 5 * time.Minute, silence: 5*time.Minute + 5*time.Second}
+)
+
+// Open opens the database of a lib/pq connection string or URL. It does not connect yet.
+func Open(dsn string) (*Store, error) {
+	hot, err := openPool(dsn, hotLimits)
+	if err != nil {
+		return nil, err
+	}
+	bulk, err := openPool(dsn, bulkLimits)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{hot: hot, bulk: bulk}, nil
+}
+
+func openPool(dsn string, l limits) (*sqlx.DB, error) {
+	config, err := pq.NewConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the database URL is not valid: %w", err)
+	}
+	config.SSLMode = cmp.Or(config.SSLMode, pq.SSLModeRequire)
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, 5*time.Second)
+	config.FallbackApplicationName = "perennial"
+	if config.Runtime == nil {
+		config.Runtime = map[string]string{}
+	}
+	for name, value := range map[string]string{
+		"timezone":                            "UTC",
+		"statement_timeout":                   milliseconds(l.statement),
+		"lock_timeout":                        milliseconds(l.statement),
+		"idle_in_transaction_session_timeout": milliseconds(l.silence),
+		"synchronous_commit":                  "on",
+	} {
+		config.Runtime[name] = value
+	}
+	connector, err := pq.NewConnectorConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the database URL is not valid: %w", err)
+	}
+	connector.Dialer(dialer{silence: l.silence})
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(l.connections)
+	db.SetMaxIdleConns(l.connections)
+	db.SetConnMaxLifetime(30 * time.Minute)
+	return sqlx.NewDb(db, "postgres"), nil
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// dialer makes connections whose every read and write has a deadline.
+type dialer struct{ silence time.Duration }
+
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialTimeout(network, address, 0)
+}
+
+func (d dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx := context.Background()
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &boundedConn{Conn: conn, silence: d.silence}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	silence time.Duration
+}
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(now().Add(c.silence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *boundedConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(now().Add(c.silence)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// now is for the deadlines of connections, which are in the machine's own time. Times
+// that are stored come from the engine.
+func now() time.Time {
+	return time.Now() //nolint:forbidigo // network deadlines are not domain time
+}
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	return cmp.Or(s.hot.Close(), s.bulk.Close())
+}
+
+// Migrate applies the migrations that are missing and answers how many.
+func (s *Store) Migrate(ctx context.Context) (int, error) {
+	return migrations.Up(ctx, s.bulk.DB)
+}
+
+// Ping answers nil when the database takes queries and has its tables.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.ConfigurationVersion(ctx)
+	return err
+}
+
+// FixReportingCurrency writes down the reporting currency on first use, and answers an
+// error when the database was begun with another: sums of two currencies mean nothing.
+func (s *Store) FixReportingCurrency(ctx context.Context, c engine.Currency) error {
+	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx,
+			`UPDATE configuration SET reporting_currency = $1 WHERE reporting_currency IS NULL`, c); err != nil {
+			return err
+		}
+		var fixed engine.Currency
+		if err := tx.GetContext(ctx, &fixed, `SELECT reporting_currency FROM configuration`); err != nil {
+			return err
+		}
+		if fixed != c {
+			return fmt.Errorf("this database reports in %s, not in %s: set PERENNIAL_REPORTING_CURRENCY=%s", fixed, c, fixed)
+		}
+		return nil
+	})
+}
+
+// inTx runs fn in one transaction and commits it when fn answers nil. Every error comes
+// out as the engine knows it.
+func (s *Store) inTx(ctx context.Context, pool *sqlx.DB, fn func(tx *sqlx.Tx) error) (err error) {
+	return transact(ctx, pool, nil, fn)
+}
+
+// inSnapshot runs fn on one consistent picture of the database, for reading only.
+func (s *Store) inSnapshot(ctx context.Context, pool *sqlx.DB, fn func(tx *sqlx.Tx) error) error {
+	return transact(ctx, pool, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
+}
+
+func transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *sqlx.Tx) error) (err error) {
+	tx, err := pool.BeginTxx(ctx, o)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = tx.Rollback()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return translate(err)
+	}
+	return translate(tx.Commit())
+}
+
+// touchConfiguration takes the configuration's lock and gives it a new version.
+func touchConfiguration(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `UPDATE configuration SET version = version + 1`)
+	return err
+}
+
+// nextPosition takes the ledger's lock and answers the ingest position of this
+// transaction. The lock is held until it commits, so positions are in commit order.
+func nextPosition(ctx context.Context, tx *sqlx.Tx) (int64, error) {
+	var position int64
+	err := tx.GetContext(ctx, &position, `UPDATE ingest_position SET value = value + 1 RETURNING value`)
+	return position, err
+}

@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+// jobLock is the class of the advisory locks of jobs, so that they meet no others.
+const jobLock = 0x70657265
+
+// RunExclusively implements engine.Jobs. The lock belongs to a connection of its own and
+// ends with it, so a process that dies leaves no lock behind.
+func (s *Store) RunExclusively(
+	ctx context.Context, job string, clock func() time.Time, fn func(context.Context) (int, error),
+) (ran bool, err error) {
+	conn, err := s.bulk.Connx(ctx)
+	if err != nil {
+		return false, translate(err)
+	}
+	defer conn.Close() //nolint:errcheck // the lock is released below, or with the connection
+	var locked bool
+	if err := conn.GetContext(ctx, &locked, `SELECT pg_try_advisory_lock($1, hashtext($2))`, jobLock, job); err != nil {
+		return false, translate(err)
+	}
+	if !locked {
+		return false, nil
+	}
+	defer func() {
+		var unlocked bool
+		if err := conn.GetContext(context.WithoutCancel(ctx), &unlocked,
+			`SELECT pg_advisory_unlock($1, hashtext($2))`, jobLock, job); err != nil || !unlocked {
+			// A connection that still holds the lock must not go back to the pool.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	started := clock()
+	if err := s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO job_runs (job, started_at) VALUES ($1, $2)
+			ON CONFLICT (job) DO UPDATE SET started_at = excluded.started_at, finished_at = NULL, row_count = 0, error = ''`,
+			job, started)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	rows, failure := fn(ctx)
+	message := ""
+	if failure != nil {
+		message = failure.Error()
+	}
+	// The record is kept also when the deadline of the job is over.
+	ctx = context.WithoutCancel(ctx)
+	if err := s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx,
+			`UPDATE job_runs SET finished_at = $2, row_count = $3, error = $4 WHERE job = $1`,
+			job, clock(), rows, message)
+		return err
+	}); err != nil && failure == nil {
+		failure = err
+	}
+	return true, failure
+}
+
+// JobRuns implements engine.Jobs.
+func (s *Store) JobRuns(ctx context.Context) (map[string]engine.JobRun, error) {
+	var rows []struct {
+		Job        string       `db:"job"`
+		StartedAt  time.Time    `db:"started_at"`
+		FinishedAt sql.NullTime `db:"finished_at"`
+		Rows       int          `db:"row_count"`
+		Error      string       `db:"error"`
+	}
+	err := s.hot.SelectContext(ctx, &rows, `SELECT job, started_at, finished_at, row_count, error FROM job_runs`)
+	runs := make(map[string]engine.JobRun, len(rows))
+	for _, r := range rows {
+		runs[r.Job] = engine.JobRun{StartedAt: r.StartedAt, FinishedAt: timeOf(r.FinishedAt), Rows: r.Rows, Error: r.Error}
+	}
+	return runs, translate(err)
+}

@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+// SaveReport implements engine.Reports.
+func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engine.Decision) error {
+	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+		// The experiment's row is the lock under which versions are given out.
+		if _, err := lockedExperiment(ctx, tx, r.Experiment); err != nil {
+			return err
+		}
+		if err := tx.GetContext(ctx, &r.Version,
+			`SELECT coalesce(max(version), 0) + 1 FROM reports WHERE experiment = $1`, r.Experiment); err != nil {
+			return err
+		}
+		document, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx,
+			`INSERT INTO reports (experiment, version, as_of, look, document) VALUES ($1, $2, $3, $4, $5)`,
+			r.Experiment, r.Version, r.AsOf, r.Look, document); err != nil {
+			return err
+		}
+		if r.Look == nil {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE decisions SET superseded_at = $2
+			WHERE experiment = $1 AND applied_at IS NULL AND superseded_at IS NULL`, r.Experiment, r.ComputedAt); err != nil {
+			return err
+		}
+		if decision == nil {
+			return nil
+		}
+		decision.ReportVersion = r.Version
+		return insertDecision(ctx, tx, decision)
+	})
+}
+
+// LatestReport implements engine.Reports.
+func (s *Store) LatestReport(ctx context.Context, key engine.ExperimentKey) (*engine.Report, error) {
+	return s.report(ctx, key,
+		`SELECT document FROM reports WHERE experiment = $1 ORDER BY version DESC LIMIT 1`, key)
+}
+
+// LatestLook implements engine.Reports.
+func (s *Store) LatestLook(ctx context.Context, key engine.ExperimentKey, asOf time.Time) (*engine.Report, error) {
+	return s.report(ctx, key, `
+		SELECT document FROM reports WHERE experiment = $1 AND look IS NOT NULL AND as_of <= $2
+		ORDER BY look DESC LIMIT 1`, key, asOf)
+}
+
+func (s *Store) report(ctx context.Context, key engine.ExperimentKey, statement string, args ...any) (*engine.Report, error) {
+	var document []byte
+	if err := s.hot.GetContext(ctx, &document, statement, args...); err != nil {
+		return nil, found(err, "report", string(key))
+	}
+	r := &engine.Report{}
+	return r, json.Unmarshal(document, r)
+}
+
+// Reports implements engine.Reports: oldest first; a page goes on after a version.
+func (s *Store) Reports(ctx context.Context, key engine.ExperimentKey, p engine.Page) ([]engine.Report, error) {
+	after := 0
+	if p.After != "" {
+		var err error
+		if after, err = strconv.Atoi(p.After); err != nil {
+			return nil, engine.Errorf(engine.KindMalformed, "invalid_cursor", "the cursor is not one of this list")
+		}
+	}
+	var documents [][]byte
+	if err := s.hot.SelectContext(ctx, &documents, `
+		SELECT document FROM reports WHERE experiment = $1 AND version > $2 ORDER BY version LIMIT $3`,
+		key, after, p.Limit); err != nil {
+		return nil, translate(err)
+	}
+	return decodeAll[engine.Report](documents)
+}
