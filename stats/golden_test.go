@@ -18,10 +18,7 @@ import (
 
 // notBuilt are the golden families that have no implementation yet. The list
 // must be empty at the end; its cases are counted and printed, never hidden.
-var notBuilt = []string{
-	"bayes_bandit", "cluster", "clv", "cuped", "group_sequential", "ltv", "meta",
-	"pipeline", "power", "ratio", "stratified", "survival", "winsorize",
-}
+var notBuilt = []string{"clv", "group_sequential", "ltv", "survival"}
 
 // goldenDir is the folder of golden files: PERENNIAL_GOLDEN_DIR or our copy of
 // the public ones.
@@ -76,6 +73,15 @@ var goldenMethods = map[string]map[string]goldenMethod{
 	"sequential_cs":  sequenceMethods,
 	"noninferiority": marginMethods,
 	"multiplicity":   multiplicityMethods,
+	"ratio":          ratioMethods,
+	"cuped":          cupedMethods,
+	"winsorize":      winsorizeMethods,
+	"stratified":     stratifiedMethods,
+	"cluster":        clusterMethods,
+	"pipeline":       lookMethods,
+	"power":          powerMethods,
+	"meta":           metaMethods,
+	"bayes_bandit":   bayesMethods,
 }
 
 func TestGolden(t *testing.T) {
