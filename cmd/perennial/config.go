@@ -16,7 +16,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/pflag"
-	"golang.org/x/text/currency"
+
+	"github.com/perennial-engine/perennial/engine"
 )
 
 // Config holds every setting. Each field is a flag and an environment variable:
@@ -254,10 +255,8 @@ func checkKey(key Secret) error {
 }
 
 func checkCurrency(code string) error {
-	if unit, err := currency.ParseISO(code); err != nil || unit.String() != code {
-		return fmt.Errorf("%q is not an ISO 4217 currency such as EUR", code)
-	}
-	return nil
+	_, err := engine.ParseCurrency(code)
+	return err
 }
 
 func checkTimeout(timeout time.Duration) error {

@@ -78,9 +78,6 @@ func groupDigits(number string) string {
 	return sign + whole + decimals
 }
 
-// rejectHeader begins the header of a file of rejected rows; the file's columns follow.
-const rejectHeader = "row,code,reason"
-
 // A rejectFile is the CSV file of the rejected rows. It exists once there is one.
 type rejectFile struct {
 	path    string
@@ -97,7 +94,7 @@ func (f *rejectFile) write(rejected item) error {
 			return fmt.Errorf("a row was rejected and cannot be written down (choose a file with --rejects): %w", err)
 		}
 		f.file, f.csv = file, csv.NewWriter(file)
-		if err := f.csv.Write(append(strings.Split(rejectHeader, ","), f.columns...)); err != nil {
+		if err := f.csv.Write(append([]string{"row", "code", "reason"}, f.columns...)); err != nil {
 			return err
 		}
 	}
@@ -112,25 +109,6 @@ func (f *rejectFile) close() error {
 	}
 	f.csv.Flush()
 	return errors.Join(f.csv.Error(), f.file.Close())
-}
-
-// removeStale removes the file of an earlier import after one without rejected
-// rows. A file that an import did not write stays.
-func (f *rejectFile) removeStale() error {
-	if f.file != nil {
-		return nil
-	}
-	file, err := os.Open(f.path)
-	if err != nil {
-		return nil //nolint:nilerr // Without a file to read there is none of ours.
-	}
-	start := make([]byte, len(rejectHeader))
-	_, _ = io.ReadFull(file, start) // a shorter file begins otherwise
-	_ = file.Close()
-	if string(start) != rejectHeader {
-		return nil
-	}
-	return os.Remove(f.path)
 }
 
 // A countingReader counts the bytes read, while another goroutine looks on.

@@ -103,10 +103,7 @@ func (im *importer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if unreadable != nil {
-		return unreadable
-	}
-	return im.rejects.removeStale()
+	return unreadable
 }
 
 // read fills batches and sends them off. What makes the rest of the file

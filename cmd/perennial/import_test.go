@@ -177,7 +177,7 @@ c5,2026-03-01,5.50,
 	}
 	checkGolden(t, "import_rejected.golden.csv", string(text))
 
-	// Corrected and imported again, only what is new is accepted, and the file goes.
+	// Corrected and imported again, only what is new is accepted.
 	if err := os.WriteFile(path, []byte(`customer,date,total,note
 c1,2026-03-01,1.50,
 c2,2026-03-02,2.50,"quoted, kept"
@@ -189,19 +189,6 @@ c5,2026-03-01,5.50,
 	}
 	got, _ = importJSON(t, engine.environ(), args...)
 	checkSummary(t, importSummary{File: path, Rows: 5, Sent: 5, Accepted: 3, Duplicates: 2, Complete: true}, got)
-	if _, err := os.Stat(rejects); err == nil {
-		t.Error("the rejected rows of the earlier import are still there")
-	}
-}
-
-func TestImportKeepsFilesOfOthers(t *testing.T) {
-	engine := newFakeEngine(t)
-	path := writeFile(t, "orders.csv", orders(1))
-	other := writeFile(t, "notes.txt", "mine")
-	got, _ := importJSON(t, engine.environ(), append([]string{"events", path, "--rejects", other}, ordersFlags...)...)
-	if text, err := os.ReadFile(other); err != nil || string(text) != "mine" || got.Accepted != 1 {
-		t.Errorf("%v, %q, %+v", err, text, got)
-	}
 }
 
 func TestImportEveryRowRejected(t *testing.T) {

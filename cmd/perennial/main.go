@@ -90,7 +90,7 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 		}
 	}
 	add(engine)
-	add(client, newImport(a), newKeys(a))
+	add(client, newImport(a), newReport(a), newKeys(a))
 	add(about, newConfig(a), newVersion(a))
 	return root
 }
