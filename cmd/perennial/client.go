@@ -96,7 +96,7 @@ func (c *client) attempt(ctx context.Context, call call, body []byte, answer any
 	if err != nil {
 		return 0, err
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", "application/json, application/problem+json")
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -75,10 +75,10 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document on standard output and nothing else")
 	addSettings(root.PersistentFlags(), "log-level", "log-format")
 
-	const engine, client, about = "engine", "client", "about"
+	const running, talking, about = "running", "talking", "about"
 	root.AddGroup(
-		&cobra.Group{ID: engine, Title: "Run the engine:"},
-		&cobra.Group{ID: client, Title: "Talk to a running engine (--url, --key):"},
+		&cobra.Group{ID: running, Title: "Run the engine:"},
+		&cobra.Group{ID: talking, Title: "Talk to a running engine (--url, --key):"},
 		&cobra.Group{ID: about, Title: "Everything else:"},
 	)
 	root.SetHelpCommandGroupID(about)
@@ -89,8 +89,8 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 			root.AddCommand(command)
 		}
 	}
-	add(engine)
-	add(client, newImport(a), newReport(a), newKeys(a))
+	add(running) // up, serve, worker, migrate, demo
+	add(talking, newImport(a), newReport(a), newKeys(a))
 	add(about, newConfig(a), newVersion(a))
 	return root
 }
