@@ -1,0 +1,121 @@
+package stats
+
+import "math"
+
+// brownian is the sub-density of B = Z √t over the paths that have not stopped
+// by the last look, on the nodes of a composite Gauss-Legendre grid: the
+// recursion of Armitage, McPherson and Rowe.
+//
+// A panel of 16 nodes is at most 2.5 standard deviations of the narrowest
+// Gaussian involved wide, where the rule is exact to about 1e-17.
+//
+// Sources: Armitage, McPherson, Rowe 1969, JRSS A 132; Jennison & Turnbull 2000,
+// chapter 19.
+type brownian struct {
+	t     float64   // information of the last look, 0 before the first
+	x     []float64 // nodes
+	g     []float64 // density times weight
+	drift float64   // mean of B per unit of information
+}
+
+const (
+	// boundReach is where the density is cut on sides without a boundary, in
+	// standard deviations: 1e-23 of the probability.
+	boundReach = 10
+	panelWidth = 2.5
+	maxPanels  = 4000
+	// leastStep is the smallest share of the information a look may add.
+	leastStep = 1e-5
+)
+
+func newBrownian(drift float64) *brownian {
+	return &brownian{x: []float64{0}, g: []float64{1}, drift: drift}
+}
+
+// above returns the probability to go on to information t and be above z there.
+func (b *brownian) above(t, z float64) float64 {
+	if math.IsInf(z, 1) {
+		return 0
+	}
+	step := t - b.t
+	sd := math.Sqrt(step)
+	level := z*math.Sqrt(t) - b.drift*step
+	p := 0.0
+	for i, x := range b.x {
+		p += b.g[i] * NormalSF((level-x)/sd)
+	}
+	return p
+}
+
+// below returns the probability to go on to information t and be below z there.
+func (b *brownian) below(t, z float64) float64 {
+	if math.IsInf(z, -1) {
+		return 0
+	}
+	step := t - b.t
+	sd := math.Sqrt(step)
+	level := z*math.Sqrt(t) - b.drift*step
+	p := 0.0
+	for i, x := range b.x {
+		p += b.g[i] * NormalCDF((level-x)/sd)
+	}
+	return p
+}
+
+// advance moves to the look at information t, keeping the paths between lower
+// and upper (on the z scale); next is the information of the look after it.
+func (b *brownian) advance(t, lower, upper, next float64) {
+	root := math.Sqrt(t)
+	centre := b.drift * t
+	lo := math.Max(lower*root, centre-boundReach*root)
+	hi := math.Min(upper*root, centre+boundReach*root)
+	step := t - b.t
+	sd := math.Sqrt(step)
+	if !(hi > lo) {
+		b.t, b.x, b.g = t, nil, nil
+		return
+	}
+	width := panelWidth * math.Min(sd, math.Sqrt(next-t))
+	panels := int(math.Min(maxPanels, math.Ceil((hi-lo)/width)))
+	half := 0.5 * (hi - lo) / float64(panels)
+	x := make([]float64, 0, 16*panels)
+	g := make([]float64, 0, 16*panels)
+	first := 0
+	for p := range panels {
+		mid := lo + half*float64(2*p+1)
+		for k, node := range gauss16.x {
+			y := mid + half*node
+			from := y - b.drift*step
+			// The kernel is below 1e-24 beyond eleven standard deviations.
+			for first < len(b.x) && b.x[first] < from-11*sd {
+				first++
+			}
+			f := 0.0
+			for i := first; i < len(b.x) && b.x[i] <= from+11*sd; i++ {
+				z := (from - b.x[i]) / sd
+				f += b.g[i] * math.Exp(-0.5*z*z)
+			}
+			x = append(x, y)
+			g = append(g, f*gauss16.w[k]*half/(sd*math.Sqrt(2*math.Pi)))
+		}
+	}
+	b.t, b.x, b.g = t, x, g
+}
+
+// checkTimes says whether information times can be analysed.
+func checkTimes(times []float64) Warning {
+	if len(times) == 0 {
+		return TooFewCustomers
+	}
+	last := 0.0
+	for _, t := range times {
+		if notFinite(t) {
+			return NonFiniteInput
+		}
+		if t-last < leastStep*math.Max(1, times[len(times)-1]) {
+			return InvalidInput
+		}
+		last = t
+	}
+	return NoWarning
+}

@@ -1,0 +1,123 @@
+package stats
+
+import "math"
+
+// StagewiseEstimate is an estimate that allows for having stopped early.
+type StagewiseEstimate struct {
+	// P is the one-sided p-value in the stage-wise ordering: stopping earlier on
+	// the upper boundary is more extreme than stopping later.
+	P float64
+	// MedianUnbiased is the effect at which this result is a coin toss, CI the
+	// interval of the same ordering; Naive is z/√information, which exaggerates.
+	MedianUnbiased float64
+	CI             Interval
+	Naive          float64
+	Warning        Warning
+}
+
+// Stagewise returns the p-value and estimate after ending at a look (from 1)
+// with statistic z, given the information 1/se² of every look of the plan so
+// far. Information replaces the plan's times: the looks are at its shares of
+// the last one given. Only the upper
+// boundary counts.
+//
+// Source: Jennison & Turnbull 2000, sections 8.4 and 8.5.
+func (p Plan) Stagewise(information []float64, look int, z, level float64) StagewiseEstimate {
+	nan := math.NaN()
+	none := StagewiseEstimate{nan, nan, Interval{nan, nan}, nan, NoWarning}
+	none.Warning = checkLevel(level)
+	switch {
+	case none.Warning != NoWarning:
+	case look < 1 || look > len(information):
+		none.Warning = InvalidInput
+	case notFinite(z) || notFinite(information[len(information)-1]):
+		none.Warning = NonFiniteInput
+	}
+	if none.Warning != NoWarning {
+		return none
+	}
+	whole := information[len(information)-1]
+	p.TwoSided, p.Times = false, nil
+	for _, i := range information {
+		p.Times = append(p.Times, i/whole)
+	}
+	bounds := p.Boundaries()
+	if none.Warning = bounds.Warning; none.Warning != NoWarning {
+		return none
+	}
+	scale := math.Sqrt(whole)
+	tail := func(effect float64) float64 {
+		upper := append(append([]float64{}, bounds.Upper[:look-1]...), z)
+		return CrossingProbabilities(p.Times[:look], upper, nil, effect*scale).Power
+	}
+	naive := z / math.Sqrt(information[look-1])
+	se := 1 / math.Sqrt(information[look-1])
+	solve := func(target float64) (float64, bool) {
+		lo, hi := naive-2*se, naive+2*se
+		for range 60 {
+			if tail(lo) < target {
+				break
+			}
+			lo -= 2 * se
+		}
+		for range 60 {
+			if tail(hi) > target {
+				break
+			}
+			hi += 2 * se
+		}
+		return findRoot(func(e float64) float64 { return tail(e) - target }, lo, hi)
+	}
+	r := StagewiseEstimate{P: tail(0), Naive: naive}
+	var ok [3]bool
+	r.MedianUnbiased, ok[0] = solve(0.5)
+	r.CI.Lower, ok[1] = solve((1 - level) / 2)
+	r.CI.Upper, ok[2] = solve((1 + level) / 2)
+	if ok != [3]bool{true, true, true} {
+		none.Warning = NoConvergence
+		return none
+	}
+	return r
+}
+
+// RepeatedP returns the repeated one-sided p-value of statistic z at a look
+// (from 1): the smallest error of one side at which the plan would have crossed
+// its boundary there. It is valid at every look and may be fed to [Holm].
+//
+// Sources: Jennison & Turnbull 2000, section 9.4; Maurer & Bretz 2013.
+func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
+	switch {
+	case look < 1 || look > len(p.Times):
+		return math.NaN(), InvalidInput
+	case notFinite(z):
+		return math.NaN(), NonFiniteInput
+	}
+	p.Times = p.Times[:look]
+	if p.SpendTimes != nil {
+		p.SpendTimes = p.SpendTimes[:look]
+	}
+	p.Alpha = 0.1
+	if w := p.check(); w != NoWarning {
+		return math.NaN(), w
+	}
+	excess := func(logAlpha float64) float64 {
+		p.Alpha = math.Exp(logAlpha)
+		b := p.Boundaries()
+		if b.Warning != NoWarning {
+			return math.NaN()
+		}
+		return math.Min(b.Upper[look-1], 40) - z
+	}
+	lo, hi := math.Log(1e-17), math.Log(0.4999)
+	switch {
+	case excess(hi) > 0:
+		return 1, NoWarning
+	case excess(lo) <= 0:
+		return math.Exp(lo), NoWarning
+	}
+	log, ok := findRoot(excess, lo, hi)
+	if !ok {
+		return math.NaN(), NoConvergence
+	}
+	return math.Exp(log), NoWarning
+}
