@@ -38,6 +38,9 @@ type search struct {
 func (s search) find(ctx context.Context, f folder, want int, who *account, notice io.Writer) (programs, error) {
 	s = s.orThisMachine()
 	found := s.look(ctx, who)
+	if err := ctx.Err(); err != nil {
+		return programs{}, err // nothing works then
+	}
 	if p, ok := choose(found, want); ok {
 		return p, nil
 	}

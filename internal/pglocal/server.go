@@ -40,7 +40,8 @@ func settings(fast bool) []string {
 	}
 	if fast {
 		// No WAL for replicas, no waiting for the disk: all of it is gone after a crash.
-		return append(s, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0")
+		return append(s, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
+			"wal_level=minimal", "max_wal_senders=0", "max_wal_size=256MB")
 	}
 	return append(s, "fsync=on", "synchronous_commit=on", "full_page_writes=on") // a receipt that we gave holds
 }

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -91,8 +92,12 @@ func start(ctx context.Context, address string) (*server, error) {
 
 // startPrivate starts a cluster in a temporary folder; stop ends it and removes the folder.
 func startPrivate(ctx context.Context) (_ *pglocal.Cluster, stop func(context.Context) error, err error) {
-	sweep()
-	dir, err := os.MkdirTemp("", folderPrefix+strconv.Itoa(os.Getpid())+"-")
+	parent := os.TempDir()
+	if parent == "/tmp" { // where TMPDIR says nothing else
+		parent = cmp.Or(memory(), parent)
+	}
+	sweep(parent)
+	dir, err := os.MkdirTemp(parent, folderPrefix+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,8 +114,8 @@ func startPrivate(ctx context.Context) (_ *pglocal.Cluster, stop func(context.Co
 const folderPrefix = "perennial-test-"
 
 // sweep removes the folders of test processes that were killed, or that had no Run to remove theirs.
-func sweep() {
-	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
+func sweep(parent string) {
+	folders, _ := filepath.Glob(filepath.Join(parent, folderPrefix+"*"))
 	for _, folder := range folders {
 		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), folderPrefix), "-")
 		if pid, err := strconv.Atoi(number); err == nil && ended(pid) {
