@@ -138,8 +138,8 @@ func CrossingProbabilities(times, upper, lower []float64, drift float64) Crossin
 		w = NonFiniteInput
 	}
 	for k := range upper {
-		if w == NoWarning && (math.IsNaN(upper[k]) || lower != nil && !(lower[k] <= upper[k])) {
-			w = InvalidInput
+		if math.IsNaN(upper[k]) || len(lower) > k && !(lower[k] <= upper[k]) {
+			w = first(w, InvalidInput)
 		}
 	}
 	if w != NoWarning {
