@@ -27,33 +27,51 @@ func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
 	})
 }
 
+// look analyses a test when enough has come in since it was last analysed. What is stored is
+// a look, except for a fixed plan before its end, which is only watched.
 func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	now := e.now()
-	last, err := e.store.LatestLook(ctx, x.Key, now)
-	if err != nil && KindOf(err) != KindNotFound {
+	lastLook, err := notFoundIsNil(e.store.LatestLook(ctx, x.Key, now))
+	if err != nil {
 		return false, err
 	}
-	r, c, err := e.analyze(ctx, x, now, last)
+	r, c, err := e.analyze(ctx, x, now, lastLook)
 	if err != nil || c.first == nil {
 		return false, err
 	}
-	due := last == nil || r.Information >= last.Information+lookStep || c.planEnd
-	if last != nil && c.planEnd && last.Information == r.Information && last.DataCut == r.DataCut {
-		due = false // the end has been looked at
+	watching := x.Plan.Method == MethodFixed && !c.planEnd
+	last := lastLook
+	if watching {
+		if last, err = notFoundIsNil(e.store.LatestReport(ctx, x.Key)); err != nil {
+			return false, err
+		}
 	}
-	if !due {
+	switch {
+	case last == nil, r.Information >= last.Information+lookStep:
+	case c.planEnd && r.DataCut != last.DataCut:
+	default:
 		return false, nil
 	}
-	look := 1
-	if last != nil {
-		look = *last.Look + 1
+	if watching {
+		return true, e.store.SaveReport(ctx, r, nil)
 	}
-	r.Look = &look
+	number := 1
+	if last != nil {
+		number = *last.Look + 1
+	}
+	r.Look = &number
 	decision, err := e.decisionOf(x, r)
 	if err != nil {
 		return false, err
 	}
 	return true, e.store.SaveReport(ctx, r, decision)
+}
+
+func notFoundIsNil(r *Report, err error) (*Report, error) {
+	if KindOf(err) == KindNotFound {
+		return nil, nil //nolint:nilnil // no report yet
+	}
+	return r, err
 }
 
 // decisionOf is the decision that a look's verdict asks for, or nil.
@@ -107,8 +125,8 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time
 			Fields: []FieldError{{Pointer: "/as_of", Detail: "must not be after now"}},
 		}
 	}
-	last, err := e.store.LatestLook(ctx, key, at)
-	if err != nil && KindOf(err) != KindNotFound {
+	last, err := notFoundIsNil(e.store.LatestLook(ctx, key, at))
+	if err != nil {
 		return nil, err
 	}
 	r, _, err := e.analyze(ctx, x, at, last)

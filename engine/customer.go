@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/json"
-	"strconv"
 	"time"
 )
 
@@ -24,17 +23,20 @@ const (
 	maxAttributeBytes = 4096
 )
 
-func (a Attributes) validate(pointer string) error {
-	var v violations
-	if len(a) > maxAttributes {
-		v.add(pointer, "must be at most %d attributes, not %s", maxAttributes, strconv.Itoa(len(a)))
+func (c *Customer) validate() error {
+	if _, err := ParseIdentifier(string(c.ID)); err != nil {
+		return err
 	}
-	for name, value := range a {
+	var v violations
+	if len(c.Attributes) > maxAttributes {
+		v.add("/attributes", "must be at most %d attributes, not %d", maxAttributes, len(c.Attributes))
+	}
+	for name, value := range c.Attributes {
 		if !validText(name, maxAttributeName) {
-			v.add(pointer, "the name of an attribute "+textRule, maxAttributeName)
+			v.add("/attributes", "the name of an attribute "+textRule, maxAttributeName)
 		}
 		if len(value) > maxAttributeBytes {
-			v.add(pointer+"/"+name, "must be at most %d bytes", maxAttributeBytes)
+			v.add("/attributes/"+name, "must be at most %d bytes", maxAttributeBytes)
 		}
 	}
 	return v.err("customer")

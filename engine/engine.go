@@ -43,7 +43,8 @@ type live struct {
 
 // New makes an engine. It serves nobody until Refresh has succeeded once.
 func New(c Config) *Engine {
-	return &Engine{store: c.Store, now: c.Now, random: c.Random, log: c.Log, reporting: c.Reporting}
+	now := func() time.Time { return microseconds(c.Now()) }
+	return &Engine{store: c.Store, now: now, random: c.Random, log: c.Log, reporting: c.Reporting}
 }
 
 // Reporting is the reporting currency.

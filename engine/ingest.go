@@ -161,17 +161,21 @@ func (r *Enrolment) validate(x *Experiment, now time.Time) error {
 	return err
 }
 
-// MergeCustomers writes attributes over those known of the customers, all or none.
-func (e *Engine) MergeCustomers(ctx context.Context, customers []Customer) (created int, err error) {
-	for i := range customers {
-		if _, err := ParseIdentifier(string(customers[i].ID)); err != nil {
-			return 0, err
-		}
-		if err := customers[i].Attributes.validate("/attributes"); err != nil {
-			return 0, err
-		}
+// IngestCustomers writes attributes over those known of the customers.
+func (e *Engine) IngestCustomers(ctx context.Context, customers []Element[Customer]) (*Receipt, error) {
+	return batch(customers, (*Customer).validate, Rejection{}, func(good []Customer) ([]RowStatus, error) {
+		_, err := e.store.MergeCustomers(ctx, good, e.now())
+		return make([]RowStatus, len(good)), err
+	})
+}
+
+// PutCustomer writes attributes over those known of one customer.
+func (e *Engine) PutCustomer(ctx context.Context, customer Customer) (created bool, err error) {
+	if err := customer.validate(); err != nil {
+		return false, err
 	}
-	return e.store.MergeCustomers(ctx, customers, e.now())
+	n, err := e.store.MergeCustomers(ctx, []Customer{customer}, e.now())
+	return n == 1, err
 }
 
 // Customer reads what is known of the person with this identifier.

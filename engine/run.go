@@ -47,8 +47,8 @@ func needStatus(x *Experiment, action string, allowed ...Status) error {
 }
 
 // Start freezes the plan, takes the slots and lets customers in.
-func (e *Engine) Start(ctx context.Context, key ExperimentKey) (*Experiment, error) {
-	return e.act(ctx, key, func(c *Change) error {
+func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
+	return e.act(ctx, a.Experiment, func(c *Change) error {
 		x := c.Experiment
 		if err := needStatus(x, "start", StatusDraft); err != nil {
 			return err
@@ -125,8 +125,8 @@ func (x *Experiment) takeSlots(others []Experiment) error {
 }
 
 // Pause serves everyone the touchpoints' own content until Resume.
-func (e *Engine) Pause(ctx context.Context, key ExperimentKey) (*Experiment, error) {
-	return e.act(ctx, key, func(c *Change) error {
+func (e *Engine) Pause(ctx context.Context, a Action) (*Experiment, error) {
+	return e.act(ctx, a.Experiment, func(c *Change) error {
 		if err := needStatus(c.Experiment, "pause", StatusRunning); err != nil {
 			return err
 		}
@@ -136,8 +136,8 @@ func (e *Engine) Pause(ctx context.Context, key ExperimentKey) (*Experiment, err
 }
 
 // Resume lets a paused experiment go on.
-func (e *Engine) Resume(ctx context.Context, key ExperimentKey) (*Experiment, error) {
-	return e.act(ctx, key, func(c *Change) error {
+func (e *Engine) Resume(ctx context.Context, a Action) (*Experiment, error) {
+	return e.act(ctx, a.Experiment, func(c *Change) error {
 		if err := needStatus(c.Experiment, "resume", StatusPaused); err != nil {
 			return err
 		}

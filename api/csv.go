@@ -1,0 +1,159 @@
+package api
+
+import (
+	"bytes"
+	"encoding/csv"
+	"regexp"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+func wantsCSV(c *gin.Context) bool {
+	return c.Query("format") == "csv" || strings.HasPrefix(c.GetHeader("Accept"), "text/csv")
+}
+
+// reportLine is one arm of one metric of a report, as a row of CSV.
+type reportLine struct {
+	Metric         string   `json:"metric"`
+	Role           string   `json:"role"`
+	Kind           string   `json:"kind"`
+	Currency       string   `json:"currency"`
+	Variant        string   `json:"variant"`
+	Customers      int64    `json:"customers"`
+	Mature         int64    `json:"mature"`
+	Mean           *float64 `json:"mean"`
+	StdError       *float64 `json:"std_error"`
+	Total          string   `json:"total"`
+	Difference     *float64 `json:"difference"`
+	IntervalLower  *float64 `json:"interval_lower"`
+	IntervalUpper  *float64 `json:"interval_upper"`
+	Lift           *float64 `json:"lift"`
+	LiftLower      *float64 `json:"lift_lower"`
+	LiftUpper      *float64 `json:"lift_upper"`
+	PValue         *float64 `json:"p_value"`
+	AdjustedPValue *float64 `json:"adjusted_p_value"`
+	FixedStdError  *float64 `json:"fixed_std_error"`
+	FixedStatistic *float64 `json:"fixed_statistic"`
+	FixedPValue    *float64 `json:"fixed_p_value"`
+	Warnings       string   `json:"warnings"`
+}
+
+func reportLines(r *engine.Report) []reportLine {
+	var lines []reportLine
+	for _, m := range r.Metrics {
+		comparisons := map[engine.VariantKey]engine.Comparison{}
+		for _, comparison := range m.Comparisons {
+			comparisons[comparison.Variant] = comparison
+		}
+		for _, a := range m.Arms {
+			c := comparisons[a.Variant]
+			lines = append(lines, reportLine{
+				string(m.Metric), string(m.Role), string(m.Kind), string(m.Currency), string(a.Variant),
+				a.Customers, a.Mature, a.Mean, a.StdError, a.Total,
+				c.Difference, c.Interval[0], c.Interval[1], c.Lift, c.LiftInterval[0], c.LiftInterval[1],
+				c.PValue, c.AdjustedPValue, c.Fixed.StdError, c.Fixed.Statistic, c.Fixed.PValue,
+				strings.Join(c.Warnings, " "),
+			})
+		}
+	}
+	return lines
+}
+
+// csvOf writes a list, a batch of assignments or a report as CSV; ok is false for any
+// other body.
+func csvOf(body any) (data []byte, ok bool) {
+	var rows any
+	switch b := body.(type) {
+	case assignmentsJSON:
+		rows = b.Assignments
+	case *engine.Report:
+		rows = reportLines(b)
+	case interface{ rows() any }:
+		rows = b.rows()
+	default:
+		return nil, false
+	}
+	encoded, err := json.Marshal(rows, json.Deterministic(true))
+	if err != nil {
+		return nil, false
+	}
+	data, err = writeCSV(encoded)
+	return data, err == nil
+}
+
+func (l listJSON[T]) rows() any { return l.Data }
+
+// writeCSV turns a JSON list of objects into CSV. The columns are the members in the order
+// of their first appearance; a nested value is written as JSON.
+func writeCSV(list []byte) ([]byte, error) {
+	var objects []jsontext.Value
+	if err := json.Unmarshal(list, &objects); err != nil {
+		return nil, err
+	}
+	var columns []string
+	place := map[string]int{}
+	var rows [][]string
+	for _, object := range objects {
+		row := make([]string, len(columns))
+		d := jsontext.NewDecoder(bytes.NewReader(object))
+		if _, err := d.ReadToken(); err != nil {
+			return nil, err
+		}
+		for d.PeekKind() == '"' {
+			name, err := d.ReadToken()
+			if err != nil {
+				return nil, err
+			}
+			column, known := place[name.String()]
+			if !known {
+				column = len(columns)
+				place[name.String()] = column
+				columns = append(columns, name.String())
+				row = append(row, "")
+			}
+			value, err := d.ReadValue()
+			if err != nil {
+				return nil, err
+			}
+			row[column] = cell(value)
+		}
+		rows = append(rows, row)
+	}
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	if len(columns) > 0 {
+		_ = w.Write(columns)
+	}
+	for _, row := range rows {
+		_ = w.Write(append(row, make([]string, len(columns)-len(row))...))
+	}
+	w.Flush()
+	return out.Bytes(), w.Error()
+}
+
+var numberPattern = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+// cell writes one value. A text that a spreadsheet would run as a formula gets an
+// apostrophe in front.
+func cell(value jsontext.Value) string {
+	switch value.Kind() {
+	case 'n':
+		return ""
+	case '"':
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			return ""
+		}
+		if text != "" && strings.ContainsRune("=+-@", rune(text[0])) && !numberPattern.MatchString(text) {
+			return "'" + text
+		}
+		return text
+	default:
+		return string(value)
+	}
+}

@@ -1,0 +1,184 @@
+package api
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+const (
+	requestIDKey = "request_id"
+	apiKeyKey    = "api_key"
+	secretKey    = "api_secret"
+)
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// identify gives the request an id: the client's own, or a new one.
+func (s *Server) identify(c *gin.Context) {
+	id := c.GetHeader("X-Request-Id")
+	if !requestIDPattern.MatchString(id) {
+		id = s.newID()
+	}
+	c.Set(requestIDKey, id)
+	c.Header("X-Request-Id", id)
+}
+
+func requestID(c *gin.Context) string { return c.GetString(requestIDKey) }
+
+// observe logs one line a request, without anything personal: the route, not the path.
+func (s *Server) observe(c *gin.Context) {
+	start := s.now()
+	c.Next()
+	s.log.DebugContext(c.Request.Context(), "request",
+		"request_id", requestID(c), "method", c.Request.Method, "route", c.FullPath(),
+		"status", c.Writer.Status(), "duration", s.now().Sub(start))
+}
+
+// recoverPanic turns a panic into a 500 and keeps serving.
+func (s *Server) recoverPanic(c *gin.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(c.Request.Context(), "panic",
+				"request_id", requestID(c), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				s.fail(c, fmt.Errorf("panic: %v", p))
+			}
+		}
+	}()
+	c.Next()
+}
+
+// serve turns a route into a gin handler: authenticate, handle, answer.
+func (s *Server) serve(r route) gin.HandlerFunc {
+	handle := r.handle
+	if r.idempotent {
+		handle = s.idempotently(handle)
+	}
+	return func(c *gin.Context) {
+		if len(r.scopes) > 0 {
+			if err := s.authenticate(c, r.scopes); err != nil {
+				s.fail(c, err)
+				return
+			}
+		}
+		if r.slow {
+			deadline := http.NewResponseController(c.Writer)
+			if err := deadline.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				s.fail(c, err)
+				return
+			}
+		}
+		answer, err := handle(c)
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+		s.respond(c, answer)
+	}
+}
+
+func (s *Server) respond(c *gin.Context, answer reply) {
+	if answer.etag != "" {
+		c.Header("ETag", answer.etag)
+	}
+	switch body := answer.body.(type) {
+	case nil:
+		c.Status(answer.status)
+		c.Writer.WriteHeaderNow()
+	case encodedBody:
+		c.Data(answer.status, body.contentType, body.data)
+	default:
+		if wantsCSV(c) {
+			if data, ok := csvOf(answer.body); ok {
+				c.Data(answer.status, "text/csv; charset=utf-8", data)
+				return
+			}
+		}
+		s.write(c, answer.status, "application/json", answer.body)
+	}
+}
+
+// encodedBody is an answer that is encoded already.
+type encodedBody struct {
+	contentType string
+	data        []byte
+}
+
+// authenticate finds the request's key and checks that it has one of the scopes.
+func (s *Server) authenticate(c *gin.Context, scopes []engine.Scope) error {
+	secret := c.GetHeader("X-API-Key")
+	if bearer, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer "); ok {
+		secret = strings.TrimSpace(bearer)
+	}
+	key, err := s.engine.Authenticate(secret)
+	if err != nil {
+		return err
+	}
+	c.Set(apiKeyKey, key)
+	c.Set(secretKey, secret)
+	for _, scope := range scopes {
+		if key.Allows(scope) {
+			return nil
+		}
+	}
+	return engine.Errorf(engine.KindForbidden, "scope_missing", "the key %q needs the scope %s for this", key.Name, scopes[0])
+}
+
+// caller is the key of the request.
+func caller(c *gin.Context) *engine.Key {
+	key, ok := c.MustGet(apiKeyKey).(*engine.Key)
+	if !ok {
+		return &engine.Key{}
+	}
+	return key
+}
+
+const (
+	maxBody  = 1 << 20
+	maxBatch = 32 << 20
+)
+
+// readBody reads a body of at most limit bytes, unpacked.
+func readBody(c *gin.Context, limit int64) ([]byte, error) {
+	var reader io.Reader = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
+	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip":
+		unzipped, err := gzip.NewReader(reader)
+		if err != nil {
+			return nil, engine.Errorf(engine.KindMalformed, "malformed_gzip", "the body is not gzip, as Content-Encoding says")
+		}
+		reader = unzipped
+	default:
+		return nil, engine.Errorf(engine.KindMalformed, "unknown_encoding", "Content-Encoding %q is not known: send gzip or none", encoding)
+	}
+	body, err := io.ReadAll(io.LimitReader(reader, limit+1))
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > limit {
+		_ = tooLarge
+		return nil, engine.Errorf(engine.KindTooLarge, "too_large", "the body must be at most %d bytes, unpacked", limit)
+	}
+	if err != nil {
+		return nil, engine.Errorf(engine.KindMalformed, "unreadable_body", "the body ended too early or is not what Content-Encoding says")
+	}
+	return body, nil
+}
+
+// read decodes the body of a request that is not a batch.
+func read(c *gin.Context, into any) error {
+	body, err := readBody(c, maxBody)
+	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+type statusJSON struct {
+	Status string `json:"status"`
+}
+
+func (s *Server) healthz(*gin.Context) (reply, error) { return ok(statusJSON{"ok"}), nil }
+
+func (s *Server) readyz(c *gin.Context) (reply, error) {
+	if err := s.engine.Ready(c.Request.Context()); err != nil {
+		if engine.KindOf(err) == engine.KindInternal {
+			err = &engine.Error{Kind: engine.KindUnavailable, Code: "not_ready", Message: "the database is not ready", Err: err}
+		}
+		return reply{}, err
+	}
+	return ok(statusJSON{"ready"}), nil
+}
+
+func (s *Server) getVersion(*gin.Context) (reply, error) {
+	return ok(struct {
+		Version string `json:"version"`
+	}{s.version}), nil
+}
+
+type jobJSON struct {
+	Name     string      `json:"name"`
+	Schedule string      `json:"schedule"`
+	NextRun  time.Time   `json:"next_run"`
+	LastRun  *jobRunJSON `json:"last_run"`
+}
+
+type jobRunJSON struct {
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Rows       int        `json:"rows"`
+	Error      *string    `json:"error"`
+}
+
+func jobOf(j *engine.JobStatus) jobJSON {
+	job := jobJSON{Name: j.Name, Schedule: j.Schedule, NextRun: j.Next}
+	if last := j.Last; last != nil {
+		job.LastRun = &jobRunJSON{last.StartedAt.UTC(), utc(last.FinishedAt), last.Rows, optional(last.Error)}
+	}
+	return job
+}
+
+func (s *Server) listJobs(c *gin.Context) (reply, error) {
+	fetch := func(ctx context.Context, _ engine.Page) ([]engine.JobStatus, error) { return s.engine.JobStatuses(ctx) }
+	return list(c, fetch, jobOf, func(j *engine.JobStatus) string { return j.Name })
+}
+
+func (s *Server) runJob(c *gin.Context) (reply, error) {
+	name, err := pathKey(c, "name", "job")
+	if err != nil {
+		return reply{}, err
+	}
+	rows, err := s.engine.RunJob(c.Request.Context(), name)
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(struct {
+		Job  string `json:"job"`
+		Rows int    `json:"rows"`
+	}{name, rows}), nil
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+// Config is what a Server is made of. All fields are required.
+type Config struct {
+	Engine  *engine.Engine
+	Log     *slog.Logger
+	Now     func() time.Time
+	Random  io.Reader // of request ids
+	Version string
+}
+
+// Server answers the HTTP contract.
+type Server struct {
+	engine  *engine.Engine
+	log     *slog.Logger
+	now     func() time.Time
+	random  io.Reader
+	version string
+	handler *gin.Engine
+}
+
+// New makes a server.
+func New(c Config) (*Server, error) {
+	gin.SetMode(gin.ReleaseMode)
+	s := &Server{engine: c.Engine, log: c.Log, now: c.Now, random: c.Random, version: c.Version, handler: gin.New()}
+	r := s.handler
+	r.UseRawPath, r.UnescapePathValues = true, true
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	r.Use(s.identify, s.observe, s.recoverPanic)
+	r.NoRoute(func(c *gin.Context) {
+		s.fail(c, engine.Errorf(engine.KindNotFound, "no_such_route", "there is no %s; /docs lists what there is", c.Request.URL.Path))
+	})
+	r.NoMethod(func(c *gin.Context) {
+		p := problemOf(engine.Errorf(engine.KindMalformed, "method_not_allowed", "%s does not take %s", c.Request.URL.Path, c.Request.Method))
+		p.Status, p.Title, p.RequestID = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), requestID(c)
+		s.write(c, p.Status, "application/problem+json", p)
+	})
+	for _, route := range s.routes() {
+		r.Handle(route.method, route.path, s.serve(route))
+	}
+	return s, s.mountDocs(r)
+}
+
+// HTTP is the http.Server for this handler, with its timeouts.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// A reply is what a handler answers: a status, a body to be encoded and headers.
+type reply struct {
+	status int
+	body   any
+	etag   string
+}
+
+func ok(body any) reply      { return reply{status: http.StatusOK, body: body} }
+func created(body any) reply { return reply{status: http.StatusCreated, body: body} }
+func noContent() reply       { return reply{status: http.StatusNoContent} }
+
+// put is the reply to a PUT.
+func put(isNew bool, body any) reply {
+	if isNew {
+		return created(body)
+	}
+	return ok(body)
+}
+
+// write encodes a body, whole, before a byte goes out: a value that cannot be encoded
+// must not become an empty answer.
+func (s *Server) write(c *gin.Context, status int, contentType string, body any) {
+	encoded, err := json.Marshal(body, json.Deterministic(true))
+	if err != nil {
+		s.log.ErrorContext(c.Request.Context(), "answer cannot be encoded", "request_id", requestID(c), "error", err)
+		status = http.StatusInternalServerError
+		contentType = "application/problem+json"
+		encoded = []byte(`{"type":"urn:perennial:problem:internal","title":"Internal Server Error","status":500,` +
+			`"detail":"the answer cannot be encoded","code":"internal","request_id":"` + requestID(c) + `"}`)
+	}
+	c.Header("Content-Length", strconv.Itoa(len(encoded)))
+	c.Data(status, contentType, encoded)
+}
+
+// newID is 16 random hexadecimal digits.
+func (s *Server) newID() string {
+	var b [8]byte
+	if _, err := io.ReadFull(s.random, b[:]); err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/perennial-engine/perennial/api"
+	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/pglocal"
+	"github.com/perennial-engine/perennial/postgres"
+	"github.com/perennial-engine/perennial/worker"
+)
+
+// refreshEvery is how often a process looks for changes that others made: a change shows
+// everywhere within two seconds.
+const refreshEvery = time.Second
+
+// A node is an engine on its database, with what is needed to run it. close undoes all.
+type node struct {
+	config  Config
+	log     *slog.Logger
+	now     func() time.Time
+	cluster *pglocal.Cluster // nil with a database of one's own
+	store   *postgres.Store
+	engine  *engine.Engine
+}
+
+// newNode opens the database, starting the private cluster when dir is not empty, and the
+// engine on it. It migrates only what is private, or when asked to.
+func (a *app) newNode(ctx context.Context, config Config, dir string, migrate bool, now func() time.Time) (n *node, err error) {
+	n = &node{config: config, log: a.logger(config), now: now}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	dsn := string(config.DatabaseURL)
+	if dir != "" {
+		n.cluster, err = pglocal.Start(ctx, pglocal.Options{Dir: dir, Log: n.log, Notice: a.stderr})
+		if err != nil {
+			return n, err
+		}
+		dsn = n.cluster.DSN("perennial")
+	}
+	if n.store, err = postgres.Open(dsn); err != nil {
+		return n, err
+	}
+	if migrate {
+		if _, err := n.store.Migrate(ctx); err != nil {
+			return n, err
+		}
+	}
+	currency := engine.Currency(config.ReportingCurrency)
+	if err := n.store.FixReportingCurrency(ctx, currency); err != nil {
+		return n, fmt.Errorf("cannot use the database (a new one needs \"perennial migrate\" first): %w", err)
+	}
+	n.engine = engine.New(engine.Config{Store: n.store, Now: now, Random: rand.Reader, Log: n.log, Reporting: currency})
+	return n, n.engine.Refresh(ctx)
+}
+
+// close ends what newNode began, in reverse.
+func (n *node) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, n.config.ShutdownTimeout)
+	defer cancel()
+	var failures []error
+	if n.store != nil {
+		failures = append(failures, n.store.Close())
+	}
+	if n.cluster != nil {
+		failures = append(failures, n.cluster.Stop(ctx))
+	}
+	return errors.Join(failures...)
+}
+
+// adminKey makes the admin key of the settings, or the first one of all, which it answers.
+func (n *node) adminKey(ctx context.Context) (made string, err error) {
+	return n.engine.EnsureAdminKey(ctx, string(n.config.BootstrapKey))
+}
+
+// listen opens the address of the API.
+func (n *node) listen(ctx context.Context) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.config.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s (choose another --addr): %w", n.config.Addr, err)
+	}
+	return listener, nil
+}
+
+// serve answers the API on listener and, with jobs, runs the worker, until ctx ends or the
+// private cluster does. It stops in order: first the listener and the requests in flight,
+// then the jobs.
+func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) error {
+	server, err := api.New(api.Config{
+		Engine: n.engine, Log: n.log, Now: n.now, Random: rand.Reader, Version: buildVersion().Version,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if n.cluster != nil {
+		go func() {
+			select {
+			case <-n.cluster.Done():
+				stop(errors.New("PostgreSQL ended; its log is in the data folder"))
+			case <-ctx.Done():
+			}
+		}()
+	}
+	go n.engine.KeepFresh(ctx, refreshEvery)
+
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	worked := make(chan error, 1)
+	if jobs {
+		go func() { worked <- worker.Run(working, n.engine, n.log, n.config.ShutdownTimeout) }()
+	} else {
+		worked <- nil
+	}
+
+	h := server.HTTP()
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	n.log.InfoContext(ctx, "serving", "url", "http://"+listener.Addr().String())
+	var failure error
+	select {
+	case failure = <-served:
+	case <-ctx.Done():
+		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+			failure = cause
+		}
+		n.log.InfoContext(ctx, "stopping")
+		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.ShutdownTimeout)
+		defer cancel()
+		if err := h.Shutdown(deadline); err != nil {
+			failure = errors.Join(failure, fmt.Errorf("requests in flight were cut off: %w", err), h.Close())
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			failure = errors.Join(failure, err)
+		}
+	}
+	stopWork()
+	return errors.Join(failure, <-worked)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/perennial-engine/perennial/postgres"
+	"github.com/perennial-engine/perennial/worker"
+)
+
+var errNoDatabase = usageError{errors.New("needs a database: set --database-url or PERENNIAL_DATABASE_URL (\"perennial up\" brings its own)")}
+
+// ownDatabase reads the settings of a command that runs on the user's database.
+func (a *app) ownDatabase(cmd *cobra.Command) (Config, error) {
+	config, err := a.config(cmd)
+	if err == nil && config.DatabaseURL == "" {
+		err = errNoDatabase
+	}
+	return config, err
+}
+
+func newServe(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the API on your PostgreSQL",
+		Long:  `Runs the API alone. "perennial migrate" prepares the database, "perennial worker" runs the jobs.`,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			config, err := a.ownDatabase(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			n, err := a.newNode(ctx, config, "", false, time.Now)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
+			if config.BootstrapKey != "" {
+				if _, err := n.adminKey(ctx); err != nil {
+					return err
+				}
+			}
+			listener, err := n.listen(ctx)
+			if err != nil {
+				return err
+			}
+			return n.serve(ctx, listener, false)
+		},
+	}
+	addSettings(cmd.Flags(), "addr", "database-url", "bootstrap-key", "reporting-currency", "shutdown-timeout")
+	return cmd
+}
+
+func newWorker(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run the scheduled jobs on your PostgreSQL",
+		Long:  `Measures, analyses and decides on schedule. Several workers may run: each job runs in one at a time.`,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			config, err := a.ownDatabase(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			n, err := a.newNode(ctx, config, "", false, time.Now)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
+			go n.engine.KeepFresh(ctx, refreshEvery)
+			n.log.InfoContext(ctx, "working")
+			return worker.Run(ctx, n.engine, n.log, config.ShutdownTimeout)
+		},
+	}
+	addSettings(cmd.Flags(), "database-url", "reporting-currency", "shutdown-timeout")
+	return cmd
+}
+
+func newMigrate(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the schema of your PostgreSQL up to date",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			config, err := a.ownDatabase(cmd)
+			if err != nil {
+				return err
+			}
+			store, err := postgres.Open(string(config.DatabaseURL))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, store.Close()) }()
+			applied, err := store.Migrate(cmd.Context())
+			if err != nil {
+				return err
+			}
+			result := struct {
+				Applied int `json:"applied"`
+			}{applied}
+			return a.answer(result, func() string {
+				if applied == 0 {
+					return "The schema is up to date.\n"
+				}
+				return fmt.Sprintf("The schema is up to date now; migrations applied: %d.\n", applied)
+			})
+		},
+	}
+	addSettings(cmd.Flags(), "database-url")
+	return cmd
+}
