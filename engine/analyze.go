@@ -48,7 +48,7 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	}
 	switch {
 	case last == nil, r.Information >= last.Information+lookStep:
-	case c.planEnd && r.DataCut != last.DataCut:
+	case c.planEnd && !last.Final:
 	default:
 		return false, nil
 	}
@@ -178,7 +178,8 @@ func (e *Engine) analyze(ctx context.Context, x *Experiment, asOf time.Time, las
 		r.Customers[a.Variant] = a.Customers
 	}
 	r.Information = information(x, totals)
-	c.planEnd = planEnded(x, totals, asOf, r.Information)
+	r.Final = planEnded(x, totals, asOf, r.Information)
+	c.planEnd = r.Final
 	r.Health = c.checkHealth(r.Customers, last)
 	c.assess(totals, last)
 	r.Metrics = c.metricReports(totals, r.Customers)

@@ -13,6 +13,7 @@ type Report struct {
 	DataCut     int64                `json:"data_cut"`
 	Look        *int                 `json:"look"`        // nil: a report that could not decide
 	Information float64              `json:"information"` // matured customers, as a share of the plan
+	Final       bool                 `json:"final"`       // the plan has run its course
 	Method      Method               `json:"method"`
 	Alpha       float64              `json:"alpha"`
 	Customers   map[VariantKey]int64 `json:"customers"` // enrolled

@@ -59,7 +59,9 @@ func run(ctx context.Context, e *engine.Engine, log *slog.Logger, name string) {
 type cronLog struct{ log *slog.Logger }
 
 // Info implements cron.Logger.
-func (l cronLog) Info(message string, pairs ...any) { l.log.Debug("cron", append(pairs, "event", message)...) } //nolint:sloglint // cron gives no context
+func (l cronLog) Info(message string, pairs ...any) {
+	l.log.Debug("cron", append(pairs, "event", message)...)
+} //nolint:sloglint // cron gives no context
 
 // Error implements cron.Logger.
 func (l cronLog) Error(err error, message string, pairs ...any) { //nolint:sloglint // cron gives no context

@@ -102,5 +102,5 @@ func (a *account) own(folder string) error {
 	if a == nil {
 		return nil
 	}
-	return os.Chown(folder, int(a.uid), int(a.gid))
+	return os.Lchown(folder, int(a.uid), int(a.gid))
 }

