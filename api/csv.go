@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -96,10 +97,9 @@ func writeCSV(list []byte) ([]byte, error) {
 		return nil, err
 	}
 	var columns []string
-	place := map[string]int{}
-	var rows [][]string
+	var rows []map[string]string
 	for _, object := range objects {
-		row := make([]string, len(columns))
+		row := map[string]string{}
 		d := jsontext.NewDecoder(bytes.NewReader(object))
 		if _, err := d.ReadToken(); err != nil {
 			return nil, err
@@ -109,12 +109,9 @@ func writeCSV(list []byte) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			column, known := place[name.String()]
-			if !known {
-				column = len(columns)
-				place[name.String()] = column
-				columns = append(columns, name.String())
-				row = append(row, "")
+			column := name.String()
+			if !slices.Contains(columns, column) {
+				columns = append(columns, column)
 			}
 			value, err := d.ReadValue()
 			if err != nil {
@@ -130,7 +127,11 @@ func writeCSV(list []byte) ([]byte, error) {
 		_ = w.Write(columns)
 	}
 	for _, row := range rows {
-		_ = w.Write(append(row, make([]string, len(columns)-len(row))...))
+		cells := make([]string, len(columns))
+		for i, column := range columns {
+			cells[i] = row[column]
+		}
+		_ = w.Write(cells)
 	}
 	w.Flush()
 	return out.Bytes(), w.Error()

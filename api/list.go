@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -34,20 +36,11 @@ func page(c *gin.Context) (engine.Page, error) {
 		p.Limit = n
 	}
 	after, err := base64.RawURLEncoding.DecodeString(c.Query("cursor"))
-	if err != nil || !utf8.Valid(after) || len(after) > 300 || containsNUL(after) {
+	if err != nil || !utf8.Valid(after) || len(after) > 300 || slices.Contains(after, 0) {
 		return p, engine.Errorf(engine.KindMalformed, "invalid_cursor", "cursor must be a next_cursor of this list")
 	}
 	p.After = string(after)
 	return p, nil
-}
-
-func containsNUL(b []byte) bool {
-	for _, c := range b {
-		if c == 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // list answers one page: it asks for one entry more than the limit to know whether there
@@ -79,7 +72,7 @@ func list[T, J any](
 // pathKey reads a key from the path. What cannot be a key names nothing.
 func pathKey(c *gin.Context, param, noun string) (string, error) {
 	key := c.Param(param)
-	if !utf8.ValidString(key) || containsNUL([]byte(key)) || len(key) > 300 {
+	if !utf8.ValidString(key) || strings.ContainsRune(key, 0) || len(key) > 300 {
 		return "", engine.Errorf(engine.KindNotFound, "not_found", "there is no such %s", noun)
 	}
 	return key, nil

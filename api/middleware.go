@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,10 +128,8 @@ func (s *Server) authenticate(c *gin.Context, scopes []engine.Scope) error {
 	}
 	c.Set(apiKeyKey, key)
 	c.Set(secretKey, secret)
-	for _, scope := range scopes {
-		if key.Allows(scope) {
-			return nil
-		}
+	if slices.ContainsFunc(scopes, key.Allows) {
+		return nil
 	}
 	return engine.Errorf(engine.KindForbidden, "scope_missing", "the key %q needs the scope %s for this", key.Name, scopes[0])
 }
@@ -164,8 +163,7 @@ func readBody(c *gin.Context, limit int64) ([]byte, error) {
 		return nil, engine.Errorf(engine.KindMalformed, "unknown_encoding", "Content-Encoding %q is not known: send gzip or none", encoding)
 	}
 	body, err := io.ReadAll(io.LimitReader(reader, limit+1))
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok || int64(len(body)) > limit {
-		_ = tooLarge
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || int64(len(body)) > limit {
 		return nil, engine.Errorf(engine.KindTooLarge, "too_large", "the body must be at most %d bytes, unpacked", limit)
 	}
 	if err != nil {

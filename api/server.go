@@ -56,7 +56,10 @@ func New(c Config) (*Server, error) {
 	for _, route := range s.routes() {
 		r.Handle(route.method, route.path, s.serve(route))
 	}
-	return s, s.mountDocs(r)
+	if err := s.mountDocs(r); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // HTTP is the http.Server for this handler, with its timeouts.

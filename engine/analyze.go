@@ -69,12 +69,13 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 
 func notFoundIsNil(r *Report, err error) (*Report, error) {
 	if KindOf(err) == KindNotFound {
-		return nil, nil //nolint:nilnil // no report yet
+		return nil, nil
 	}
 	return r, err
 }
 
-// decisionOf is the decision that a look's verdict asks for, or nil.
+// decisionOf is the decision that a look's verdict asks for, or nil when it asks for none
+// or leaves it to a person.
 func (e *Engine) decisionOf(x *Experiment, r *Report) (*Decision, error) {
 	mode := x.Policy.Mode
 	switch r.Verdict.Action {
@@ -84,11 +85,11 @@ func (e *Engine) decisionOf(x *Experiment, r *Report) (*Decision, error) {
 		if mode == ModeApprove {
 			mode = ModeAuto
 		}
-	default:
-		return nil, nil //nolint:nilnil // a look that decides nothing is no failure
+	case ActionContinue, ActionFixHealth, ActionStop, ActionRollback:
+		return nil, nil
 	}
 	if mode == ModeManual {
-		return nil, nil //nolint:nilnil // a person decides, if anyone
+		return nil, nil
 	}
 	id, err := e.token(16)
 	if err != nil {

@@ -143,8 +143,10 @@ func (e *Engine) ChangeExperiment(ctx context.Context, key ExperimentKey, versio
 			return err
 		}
 		if next.Key != x.Key {
-			return &Error{Kind: KindInvalid, Code: "invalid", Message: "the key of an experiment never changes",
-				Fields: []FieldError{{Pointer: "/key", Detail: "never changes"}}}
+			return &Error{
+				Kind: KindInvalid, Code: "invalid", Message: "the key of an experiment never changes",
+				Fields: []FieldError{{Pointer: "/key", Detail: "never changes"}},
+			}
 		}
 		if err := next.Validate(); err != nil {
 			return err

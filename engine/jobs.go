@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -52,22 +53,21 @@ func (e *Engine) JobStatuses(ctx context.Context) ([]JobStatus, error) {
 
 // RunJob runs a job now, unless another process is running it: then it answers KindConflict.
 func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) {
-	for _, job := range ScheduledJobs() {
-		if job.Name != name {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(ctx, job.Deadline)
-		defer cancel()
-		ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (int, error) {
-			rows, err = job.run(e, ctx)
-			return rows, err
-		})
-		if err == nil && !ran {
-			err = Errorf(KindConflict, "job_running", "another process is running the job %q", name)
-		}
-		return rows, err
+	jobs := ScheduledJobs()
+	i := slices.IndexFunc(jobs, func(j Job) bool { return j.Name == name })
+	if i < 0 {
+		return 0, NotFoundf("job", name)
 	}
-	return 0, NotFoundf("job", name)
+	ctx, cancel := context.WithTimeout(ctx, jobs[i].Deadline)
+	defer cancel()
+	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (int, error) {
+		rows, err = jobs[i].run(e, ctx)
+		return rows, err
+	})
+	if err == nil && !ran {
+		err = Errorf(KindConflict, "job_running", "another process is running the job %q", name)
+	}
+	return rows, err
 }
 
 // forEachRunning calls fn for every running experiment. A failure of one never stops the

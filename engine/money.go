@@ -27,7 +27,7 @@ func (c Currency) MinorUnits() int32 {
 		return 2
 	}
 	scale, _ := currency.Standard.Rounding(unit)
-	return int32(scale)
+	return int32(scale) //nolint:gosec // ISO 4217 has 0 to 4
 }
 
 // Money is an exact amount in a currency.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"net"
 	"time"
 
@@ -65,15 +66,13 @@ func openPool(dsn string, l limits) (*sqlx.DB, error) {
 	if config.Runtime == nil {
 		config.Runtime = map[string]string{}
 	}
-	for name, value := range map[string]string{
+	maps.Copy(config.Runtime, map[string]string{
 		"timezone":                            "UTC",
 		"statement_timeout":                   milliseconds(l.statement),
 		"lock_timeout":                        milliseconds(l.statement),
 		"idle_in_transaction_session_timeout": milliseconds(l.silence),
 		"synchronous_commit":                  "on",
-	} {
-		config.Runtime[name] = value
-	}
+	})
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: the database URL is not valid: %w", err)

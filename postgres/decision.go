@@ -84,7 +84,7 @@ func loadPending(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*e
 			decided_at, applied_at, superseded_at
 		FROM decisions WHERE experiment = $1 AND applied_at IS NULL AND superseded_at IS NULL FOR UPDATE`, key)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil //nolint:nilnil // most experiments have no decision waiting
+		return nil, nil // most experiments have no decision waiting
 	}
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (
 	err := tx.GetContext(ctx, &r, `
 		SELECT variant, content_before, promoted_at, rolled_back_at FROM promotions WHERE experiment = $1`, key)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil //nolint:nilnil // most experiments have no promotion
+		return nil, nil // most experiments have no promotion
 	}
 	if err != nil {
 		return nil, err

@@ -61,9 +61,9 @@ type cronLog struct{ log *slog.Logger }
 // Info implements cron.Logger.
 func (l cronLog) Info(message string, pairs ...any) {
 	l.log.Debug("cron", append(pairs, "event", message)...)
-} //nolint:sloglint // cron gives no context
+}
 
 // Error implements cron.Logger.
-func (l cronLog) Error(err error, message string, pairs ...any) { //nolint:sloglint // cron gives no context
+func (l cronLog) Error(err error, message string, pairs ...any) {
 	l.log.Error("cron", append(pairs, "event", message, "error", err)...)
 }

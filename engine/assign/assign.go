@@ -85,7 +85,7 @@ func Grow(own Slots, size int, taken ...Slots) (grown Slots, ok bool) {
 			missing--
 		}
 	}
-	for slot := 0; slot < SlotCount; slot++ {
+	for slot := range SlotCount {
 		if !mine[slot] {
 			continue
 		}
