@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"mime"
 	"time"
@@ -141,6 +142,24 @@ func envelope(body []byte, name string) ([]jsontext.Value, error) {
 	return elements, nil
 }
 
+// batch makes the handler of a route that takes batches: each element is read by itself,
+// and the good ones are taken in together.
+func batch[J, T any](
+	name string, read func(*J) (T, error), ingest func(context.Context, []engine.Element[T]) (*engine.Receipt, error),
+) func(*gin.Context) (reply, error) {
+	return func(c *gin.Context) (reply, error) {
+		raw, err := readBatch(c, name)
+		if err != nil {
+			return reply{}, err
+		}
+		receipt, err := ingest(c.Request.Context(), elementsOf(raw, read))
+		if err != nil {
+			return reply{}, err
+		}
+		return ok(receiptOf(receipt)), nil
+	}
+}
+
 // elementsOf reads the elements of a batch one by one.
 func elementsOf[J any, T any](raw []jsontext.Value, read func(*J) (T, error)) []engine.Element[T] {
 	elements := make([]engine.Element[T], len(raw))
@@ -221,18 +240,6 @@ func (j *eventJSON) event() (engine.Event, error) {
 	return e, nil
 }
 
-func (s *Server) postEvents(c *gin.Context) (reply, error) {
-	raw, err := readBatch(c, "events")
-	if err != nil {
-		return reply{}, err
-	}
-	receipt, err := s.engine.IngestEvents(c.Request.Context(), elementsOf(raw, (*eventJSON).event))
-	if err != nil {
-		return reply{}, err
-	}
-	return ok(receiptOf(receipt)), nil
-}
-
 type exposureJSON struct {
 	ID         string    `json:"id"`
 	Customer   string    `json:"customer"`
@@ -244,18 +251,6 @@ func (j *exposureJSON) exposure() (engine.Exposure, error) {
 	return engine.Exposure{
 		ID: j.ID, Customer: engine.CustomerID(j.Customer), Touchpoint: engine.TouchpointKey(j.Touchpoint), OccurredAt: j.OccurredAt,
 	}, nil
-}
-
-func (s *Server) postExposures(c *gin.Context) (reply, error) {
-	raw, err := readBatch(c, "exposures")
-	if err != nil {
-		return reply{}, err
-	}
-	receipt, err := s.engine.IngestExposures(c.Request.Context(), elementsOf(raw, (*exposureJSON).exposure))
-	if err != nil {
-		return reply{}, err
-	}
-	return ok(receiptOf(receipt)), nil
 }
 
 type enrolmentJSON struct {
@@ -272,18 +267,6 @@ func (j *enrolmentJSON) enrolment() (engine.Enrolment, error) {
 	}, nil
 }
 
-func (s *Server) postEnrolments(c *gin.Context) (reply, error) {
-	raw, err := readBatch(c, "enrolments")
-	if err != nil {
-		return reply{}, err
-	}
-	receipt, err := s.engine.IngestEnrolments(c.Request.Context(), elementsOf(raw, (*enrolmentJSON).enrolment))
-	if err != nil {
-		return reply{}, err
-	}
-	return ok(receiptOf(receipt)), nil
-}
-
 type customerBody struct {
 	Customer   string                    `json:"customer"`
 	Attributes map[string]jsontext.Value `json:"attributes"`
@@ -295,16 +278,4 @@ func (j *customerBody) customer() (engine.Customer, error) {
 		customer.Attributes[name] = json.RawMessage(compact(value))
 	}
 	return customer, nil
-}
-
-func (s *Server) postCustomers(c *gin.Context) (reply, error) {
-	raw, err := readBatch(c, "customers")
-	if err != nil {
-		return reply{}, err
-	}
-	receipt, err := s.engine.IngestCustomers(c.Request.Context(), elementsOf(raw, (*customerBody).customer))
-	if err != nil {
-		return reply{}, err
-	}
-	return ok(receiptOf(receipt)), nil
 }

@@ -67,15 +67,15 @@ func (s *Server) routes() []route {
 		{post, "/ofrep/v1/evaluate/flags", assigning, notBuilt("OFREP"), false, false},
 
 		{put, "/v1/customers/:identifier", ingest, s.putCustomer, false, false},
-		{post, "/v1/customers", ingest, s.postCustomers, false, false},
+		{post, "/v1/customers", ingest, batch("customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
 		{get, "/v1/customers/:identifier", read, s.getCustomer, false, false},
 		{get, "/v1/customers/:identifier/export", read, notBuilt("the export of a customer"), false, false},
 		{del, "/v1/customers/:identifier", admin, notBuilt("erasure"), false, false},
 		{post, "/v1/identities", ingest, notBuilt("identity links"), false, false},
 
-		{post, "/v1/events", ingest, s.postEvents, false, false},
-		{post, "/v1/exposures", seeing, s.postExposures, false, false},
-		{post, "/v1/enrolments", ingest, s.postEnrolments, false, false},
+		{post, "/v1/events", ingest, batch("events", (*eventJSON).event, s.engine.IngestEvents), false, false},
+		{post, "/v1/exposures", seeing, batch("exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},
+		{post, "/v1/enrolments", ingest, batch("enrolments", (*enrolmentJSON).enrolment, s.engine.IngestEnrolments), false, false},
 		{put, "/v1/rates", ingest, notBuilt("currency rates"), false, false},
 
 		{get, "/v1/experiments/:key/report", read, s.getReport, false, false},

@@ -65,9 +65,7 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 		if err := x.notBuilt(x.Frozen); err != nil {
 			return err
 		}
-		if err := x.planSize(); err != nil {
-			return err
-		}
+		x.planSize()
 		for _, other := range c.Others {
 			if other.Layer != x.Layer {
 				return Errorf(KindInvalid, "layer_conflict",
@@ -87,22 +85,22 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 }
 
 // planSize sees to it that the plan has an end, or a size to be tuned for.
-func (x *Experiment) planSize() error {
-	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers == 0 && x.Policy.MaxDays == 0 {
-		return &Error{
-			Kind: KindInvalid, Code: "plan_needs_end",
-			Message: "a fixed plan is judged once, at its end, and this one has none",
-			Fields: []FieldError{{
-				Pointer: "/plan/planned_customers",
-				Detail:  "give plan.planned_customers per arm, or policy.max_days",
-			}},
-		}
+func (x *Experiment) planSize() {
+	if x.Plan.PlannedCustomers > 0 {
+		return
 	}
-	if x.Plan.Method == MethodAnytime && x.Plan.PlannedCustomers == 0 {
+	switch x.Plan.Method {
+	case MethodFixed:
+		if x.Policy.MaxDays == 0 {
+			x.Policy.MaxDays = max(defaultMaxDays, x.Policy.MinDays)
+		}
+	case MethodAnytime, MethodGroupSequential:
 		x.Plan.PlannedCustomers = max(defaultTuning, x.Policy.MinCustomers)
 	}
-	return nil
 }
+
+// defaultMaxDays is how long a fixed plan enrols that names neither a size nor an end.
+const defaultMaxDays = 90
 
 // defaultTuning is the number of customers per arm that an anytime plan without a size is
 // sharpest at; it stays valid at any other (METHODS 3.1, n_opt).

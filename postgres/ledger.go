@@ -25,19 +25,27 @@ type identity struct {
 	ID       string `db:"id"`
 }
 
-// rowStatuses tells the rows of a batch apart: inserted ones, then, by their digests,
-// duplicates and conflicts. A row may meet its like earlier in the same batch.
-func rowStatuses(ids []identity, digests [][]byte, inserted []identity, stored map[identity]string) []engine.RowStatus {
+// rowStatuses tells the rows of a batch apart: inserted ones, then, by the digests that
+// lookup reads, duplicates and conflicts. A row may meet its like earlier in the same batch.
+func rowStatuses(
+	ctx context.Context, tx *sqlx.Tx, ids []identity, digests [][]byte, inserted []identity, lookup string,
+) ([]engine.RowStatus, error) {
 	fresh := make(map[identity]bool, len(inserted))
 	for _, id := range inserted {
 		fresh[id] = true
+	}
+	stored := map[identity]string{}
+	if len(inserted) < len(ids) {
+		var err error
+		if stored, err = storedDigests(ctx, tx, ids, lookup); err != nil {
+			return nil, err
+		}
 	}
 	statuses := make([]engine.RowStatus, len(ids))
 	for i, id := range ids {
 		switch {
 		case fresh[id]:
 			fresh[id] = false
-			stored[id] = string(digests[i])
 			statuses[i] = engine.RowAccepted
 		case stored[id] == string(digests[i]):
 			statuses[i] = engine.RowDuplicate
@@ -45,7 +53,26 @@ func rowStatuses(ids []identity, digests [][]byte, inserted []identity, stored m
 			statuses[i] = engine.RowConflict
 		}
 	}
-	return statuses
+	return statuses, nil
+}
+
+func storedDigests(ctx context.Context, tx *sqlx.Tx, ids []identity, lookup string) (map[identity]string, error) {
+	customers, names := make([]string, len(ids)), make([]string, len(ids))
+	for i, id := range ids {
+		customers[i], names[i] = id.Customer, id.ID
+	}
+	var rows []struct {
+		identity
+		Digest []byte `db:"digest"`
+	}
+	if err := tx.SelectContext(ctx, &rows, lookup, pq.Array(customers), pq.Array(names)); err != nil {
+		return nil, err
+	}
+	stored := make(map[identity]string, len(rows))
+	for _, r := range rows {
+		stored[r.identity] = string(r.Digest)
+	}
+	return stored, nil
 }
 
 // InsertEvents implements engine.Ledger.
@@ -87,34 +114,12 @@ func (s *Store) InsertEvents(ctx context.Context, events []engine.Event, _ time.
 			pq.Array(digests), position); err != nil {
 			return err
 		}
-		stored := map[identity]string{}
-		if len(inserted) < n {
-			if stored, err = storedDigests(ctx, tx, `
-				SELECT customer_id, id, digest FROM events
-				JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`,
-				customers, eventIDs); err != nil {
-				return err
-			}
-		}
-		statuses = rowStatuses(ids, digests, inserted, stored)
-		return nil
+		statuses, err = rowStatuses(ctx, tx, ids, digests, inserted, `
+			SELECT customer_id, id, digest FROM events
+			JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`)
+		return err
 	})
 	return statuses, err
-}
-
-func storedDigests(ctx context.Context, tx *sqlx.Tx, statement string, customers, ids []string) (map[identity]string, error) {
-	var rows []struct {
-		identity
-		Digest []byte `db:"digest"`
-	}
-	if err := tx.SelectContext(ctx, &rows, statement, pq.Array(customers), pq.Array(ids)); err != nil {
-		return nil, err
-	}
-	stored := make(map[identity]string, len(rows))
-	for _, r := range rows {
-		stored[r.identity] = string(r.Digest)
-	}
-	return stored, nil
 }
 
 // InsertExposures implements engine.Ledger.
@@ -146,17 +151,12 @@ func (s *Store) InsertExposures(
 			position); err != nil {
 			return err
 		}
-		stored := map[identity]string{}
-		if len(inserted) < n {
-			if stored, err = storedDigests(ctx, tx, `
-				SELECT customer_id, id, digest FROM exposures
-				JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`,
-				customers, exposureIDs); err != nil {
-				return err
-			}
+		if _, err := insertEnrolments(ctx, tx, enrolments, position); err != nil {
+			return err
 		}
-		statuses = rowStatuses(ids, digests, inserted, stored)
-		_, err = insertEnrolments(ctx, tx, enrolments, position)
+		statuses, err = rowStatuses(ctx, tx, ids, digests, inserted, `
+			SELECT customer_id, id, digest FROM exposures
+			JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`)
 		return err
 	})
 	return statuses, err
@@ -205,17 +205,10 @@ func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enro
 		pq.Array(columns[5]), pq.Array(columns[6]), position); err != nil {
 		return nil, err
 	}
-	stored := map[identity]string{}
-	if len(inserted) < n {
-		var err error
-		if stored, err = storedDigests(ctx, tx, `
-			SELECT customer_id, experiment AS id, convert_to(variant, 'UTF8') AS digest FROM enrolments
-			JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, experiment)
-				USING (customer_id, experiment)`, columns[0], columns[1]); err != nil {
-			return nil, err
-		}
-	}
-	return rowStatuses(ids, variants, inserted, stored), nil
+	return rowStatuses(ctx, tx, ids, variants, inserted, `
+		SELECT customer_id, experiment AS id, convert_to(variant, 'UTF8') AS digest FROM enrolments
+		JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, experiment)
+			USING (customer_id, experiment)`)
 }
 
 // MergeCustomers implements engine.Ledger.

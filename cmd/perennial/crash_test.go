@@ -53,7 +53,7 @@ func startChild(t *testing.T, dir, addr string) *exec.Cmd {
 	return nil
 }
 
-func freeAddr(t *testing.T) string {
+func unusedAddr(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -88,7 +88,7 @@ func ordersFile(t *testing.T, n int) string {
 func TestKillDuringImport(t *testing.T) {
 	t.Parallel()
 	const customers = 100_000
-	file, dir, addr := ordersFile(t, customers), t.TempDir(), freeAddr(t)
+	file, dir, addr := ordersFile(t, customers), t.TempDir(), unusedAddr(t)
 	child := startChild(t, dir, addr)
 	up := &running{t: t, url: "http://" + addr, key: "test-admin"}
 	up.call("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)

@@ -23,33 +23,40 @@ func (a *app) ownDatabase(cmd *cobra.Command) (Config, error) {
 	return config, err
 }
 
+// onOwnDatabase runs an engine on the user's database for as long as do takes.
+func (a *app) onOwnDatabase(cmd *cobra.Command, do func(ctx context.Context, n *node) error) (err error) {
+	config, err := a.ownDatabase(cmd)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	n, err := a.newNode(ctx, config, "", false, time.Now)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
+	return do(ctx, n)
+}
+
 func newServe(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API on your PostgreSQL",
 		Long:  `Runs the API alone. "perennial migrate" prepares the database, "perennial worker" runs the jobs.`,
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			config, err := a.ownDatabase(cmd)
-			if err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			n, err := a.newNode(ctx, config, "", false, time.Now)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
-			if config.BootstrapKey != "" {
-				if _, err := n.adminKey(ctx); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.onOwnDatabase(cmd, func(ctx context.Context, n *node) error {
+				if n.config.BootstrapKey != "" {
+					if _, err := n.adminKey(ctx); err != nil {
+						return err
+					}
+				}
+				listener, err := n.listen(ctx)
+				if err != nil {
 					return err
 				}
-			}
-			listener, err := n.listen(ctx)
-			if err != nil {
-				return err
-			}
-			return n.serve(ctx, listener, false)
+				return n.serve(ctx, listener, false)
+			})
 		},
 	}
 	addSettings(cmd.Flags(), "addr", "database-url", "bootstrap-key", "reporting-currency", "shutdown-timeout")
@@ -62,20 +69,12 @@ func newWorker(a *app) *cobra.Command {
 		Short: "Run the scheduled jobs on your PostgreSQL",
 		Long:  `Measures, analyses and decides on schedule. Several workers may run: each job runs in one at a time.`,
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			config, err := a.ownDatabase(cmd)
-			if err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			n, err := a.newNode(ctx, config, "", false, time.Now)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
-			go n.engine.KeepFresh(ctx, refreshEvery)
-			n.log.InfoContext(ctx, "working")
-			return worker.Run(ctx, n.engine, n.log, config.ShutdownTimeout)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.onOwnDatabase(cmd, func(ctx context.Context, n *node) error {
+				go n.engine.KeepFresh(ctx, refreshEvery)
+				n.log.InfoContext(ctx, "working")
+				return worker.Run(ctx, n.engine, n.log, n.config.ShutdownTimeout)
+			})
 		},
 	}
 	addSettings(cmd.Flags(), "database-url", "reporting-currency", "shutdown-timeout")
