@@ -67,16 +67,16 @@ func (b *brownian) below(t, z float64) float64 {
 func (b *brownian) advance(t, lower, upper, next float64) {
 	root := math.Sqrt(t)
 	centre := b.drift * t
-	lo := math.Max(lower*root, centre-boundReach*root)
-	hi := math.Min(upper*root, centre+boundReach*root)
+	lo := max(lower*root, centre-boundReach*root)
+	hi := min(upper*root, centre+boundReach*root)
 	step := t - b.t
 	sd := math.Sqrt(step)
 	if !(hi > lo) {
 		b.t, b.x, b.g = t, nil, nil
 		return
 	}
-	width := panelWidth * math.Min(sd, math.Sqrt(next-t))
-	panels := int(math.Min(maxPanels, math.Ceil((hi-lo)/width)))
+	width := panelWidth * min(sd, math.Sqrt(next-t))
+	panels := int(min(maxPanels, math.Ceil((hi-lo)/width)))
 	half := 0.5 * (hi - lo) / float64(panels)
 	x := make([]float64, 0, 16*panels)
 	g := make([]float64, 0, 16*panels)
@@ -112,7 +112,7 @@ func checkTimes(times []float64) Warning {
 		if notFinite(t) {
 			return NonFiniteInput
 		}
-		if t-last < leastStep*math.Max(1, times[len(times)-1]) {
+		if t-last < leastStep*max(1, times[len(times)-1]) {
 			return InvalidInput
 		}
 		last = t

@@ -114,7 +114,7 @@ func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 		return BetaComparison{nan, nan, nan, w}
 	}
 	p1, p2 := newLogitBeta(control, a, b), newLogitBeta(treatment, a, b)
-	narrow := math.Min(p1.width, p2.width)
+	narrow := min(p1.width, p2.width)
 	r := BetaComparison{}
 	if p1.width <= p2.width {
 		r.ProbTreatment = trapezoid(p1.lo, p1.hi, narrow, func(s float64) float64 {
@@ -125,14 +125,14 @@ func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 			return p2.density(s) * p1.cdf(s)
 		})
 	}
-	lo, hi := math.Min(p1.lo, p2.lo), math.Max(p1.hi, p2.hi)
+	lo, hi := min(p1.lo, p2.lo), max(p1.hi, p2.hi)
 	r.LossTreatment = trapezoid(lo, hi, narrow, func(s float64) float64 {
 		return p2.cdf(s) * p1.tail(s) * logitSlope(s)
 	})
 	r.LossControl = trapezoid(lo, hi, narrow, func(s float64) float64 {
 		return p1.cdf(s) * p2.tail(s) * logitSlope(s)
 	})
-	r.ProbTreatment = math.Min(1, r.ProbTreatment)
+	r.ProbTreatment = min(1, r.ProbTreatment)
 	return r
 }
 
@@ -147,7 +147,7 @@ func newLogitBeta(c Count, a, b float64) logitBeta {
 	d := logitBeta{a: a + float64(c.Successes), b: b + float64(c.N-c.Successes)}
 	d.logB = LogBeta(d.a, d.b)
 	mode := math.Log(d.a / d.b)
-	d.width = math.Min(1, math.Sqrt(1/d.a+1/d.b))
+	d.width = min(1, math.Sqrt(1/d.a+1/d.b))
 	edge := func(sign float64) float64 {
 		step := d.width
 		s := mode
@@ -193,7 +193,7 @@ func logitSlope(s float64) float64 {
 // trapezoid integrates a smooth function that vanishes at both ends, whose
 // narrowest feature has the given width.
 func trapezoid(lo, hi, width float64, f func(float64) float64) float64 {
-	n := int(math.Min(20000, math.Ceil((hi-lo)/math.Min(0.25, width/3))))
+	n := int(min(20000, math.Ceil((hi-lo)/min(0.25, width/3))))
 	h := (hi - lo) / float64(n)
 	sum := 0.5 * (f(lo) + f(hi))
 	for i := 1; i < n; i++ {

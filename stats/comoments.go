@@ -47,7 +47,7 @@ func (m PairMoments) Corr() float64 {
 		return math.NaN()
 	}
 	r := m.CXY / math.Sqrt(m.M2Y) / math.Sqrt(m.M2X)
-	return math.Max(-1, math.Min(1, r))
+	return max(-1, min(1, r))
 }
 
 // Add returns the joint moments of the union of two disjoint groups, like
@@ -68,10 +68,17 @@ func (m PairMoments) Add(b PairMoments) PairMoments {
 }
 
 func (m PairMoments) check() Warning {
-	if notFinite(m.CXY) {
+	// Zero times a finite number is zero, times any other NaN.
+	if 0*m.MeanY+0*m.MeanX+0*m.M2Y+0*m.M2X+0*m.CXY != 0 {
 		return NonFiniteInput
 	}
-	return first(m.Y().check(), m.X().check())
+	switch {
+	case m.N < 0 || m.M2Y < 0 || m.M2X < 0:
+		return InvalidInput
+	case m.N < 2:
+		return TooFewCustomers
+	}
+	return NoWarning
 }
 
 // Shape are the third and fourth standardised population moments.
@@ -97,7 +104,7 @@ func ShapeOf(x []float64) Shape {
 	// In units of the largest deviation, so that no power under- or overflows.
 	scale := 0.0
 	for _, v := range x {
-		scale = math.Max(scale, math.Abs(v-m.Mean))
+		scale = max(scale, math.Abs(v-m.Mean))
 	}
 	var s2, s3, s4 float64
 	for _, v := range x {

@@ -33,20 +33,22 @@ func Cuped(control, treatment PairMoments, t Test) CupedComparison {
 		nan := math.NaN()
 		return CupedComparison{noComparison(w), nan, Moments{}, Moments{}, nan, nan}
 	}
-	theta, grand := pooledSlope(control.Add(treatment))
+	theta, grand := slopeOf(control, treatment)
 	c := CupedComparison{
 		Theta:          theta,
 		Control:        control.Adjust(theta, grand),
 		Treatment:      treatment.Adjust(theta, grand),
 		DiffUnadjusted: treatment.MeanY - control.MeanY,
 	}
-	c.Comparison = Welch(c.Control, c.Treatment, t)
 	n1, n2 := float64(control.N), float64(treatment.N)
-	plain := control.M2Y/(n1-1)/n1 + treatment.M2Y/(n2-1)/n2
-	c.VarianceRatio = c.SE * c.SE / plain
-	if notFinite(c.VarianceRatio) {
+	d1, d2 := 1/((n1-1)*n1), 1/((n2-1)*n2)
+	v1, v2 := c.Control.M2*d1, c.Treatment.M2*d2
+	if plain := control.M2Y*d1 + treatment.M2Y*d2; plain > 0 {
+		c.VarianceRatio = (v1 + v2) / plain
+	} else {
 		c.VarianceRatio = math.NaN()
 	}
+	c.Comparison = welch(c.Treatment.Mean-c.Control.Mean, v1, v2, control.N, treatment.N, t)
 	return c
 }
 
@@ -58,6 +60,19 @@ func CupedSlope(arms ...PairMoments) (theta, grandX float64) {
 		all = all.Add(a)
 	}
 	return pooledSlope(all)
+}
+
+// slopeOf is CupedSlope of two arms.
+func slopeOf(a, b PairMoments) (theta, grandX float64) {
+	na, nb := float64(a.N), float64(b.N)
+	share := nb / (na + nb)
+	dx, weight := b.MeanX-a.MeanX, na*share
+	grandX = a.MeanX + dx*share
+	m2 := a.M2X + b.M2X + dx*dx*weight
+	if m2 == 0 {
+		return 0, grandX
+	}
+	return (a.CXY + b.CXY + (b.MeanY-a.MeanY)*dx*weight) / m2, grandX
 }
 
 func pooledSlope(all PairMoments) (theta, grandX float64) {
@@ -72,7 +87,7 @@ func (m PairMoments) Adjust(theta, grandX float64) Moments {
 	return Moments{
 		N:    m.N,
 		Mean: m.MeanY - theta*(m.MeanX-grandX),
-		M2:   math.Max(0, m.M2Y+theta*(theta*m.M2X-2*m.CXY)),
+		M2:   max(0, m.M2Y+theta*(theta*m.M2X-2*m.CXY)),
 	}
 }
 
@@ -89,7 +104,7 @@ func CupedLift(control, treatment PairMoments, level float64) Lift {
 	if w != NoWarning {
 		return noLift(w)
 	}
-	theta, _ := pooledSlope(control.Add(treatment))
+	theta, _ := slopeOf(control, treatment)
 	return adjustedLift(control, treatment, theta, level)
 }
 
@@ -102,7 +117,7 @@ func adjustedLift(control, treatment PairMoments, theta, level float64) Lift {
 	diff := treatment.MeanY - control.MeanY - theta*(treatment.MeanX-control.MeanX)
 	gradient := -1/m1 - math.Copysign(diff, diff*control.MeanY)/(m1*m1)
 	v := control.meanVariance(gradient, theta/m1) + treatment.meanVariance(1/m1, -theta/m1)
-	l := Lift{Lift: diff / m1, SE: math.Sqrt(math.Max(0, v))}
+	l := Lift{Lift: diff / m1, SE: math.Sqrt(max(0, v))}
 	if l.SE == 0 {
 		return noLift(ZeroVariance)
 	}

@@ -55,7 +55,7 @@ func FisherExact(control, treatment Count) (p float64, w Warning) {
 	}
 	n1, n2 := float64(control.N), float64(treatment.N)
 	k := float64(control.Successes + treatment.Successes)
-	low, high := math.Max(0, k-n2), math.Min(n1, k)
+	low, high := max(0, k-n2), min(n1, k)
 	log := func(x float64) float64 {
 		return logChoose(n1, x) + logChoose(n2, k-x) - logChoose(n1+n2, k)
 	}
@@ -65,7 +65,7 @@ func FisherExact(control, treatment Count) (p float64, w Warning) {
 			p += math.Exp(l)
 		}
 	}
-	return math.Min(1, p), NoWarning
+	return min(1, p), NoWarning
 }
 
 // logChoose returns the logarithm of the binomial coefficient n over k.

@@ -49,7 +49,7 @@ func WeightedHolm(p, w []float64) []float64 {
 		if w[i] > 0 {
 			v = p[i] / w[i] * rest
 		}
-		high = math.Min(1, math.Max(high, v))
+		high = min(1, max(high, v))
 		out[i] = high
 		rest -= w[i]
 	}
@@ -68,7 +68,7 @@ func FixedSequence(p []float64) []float64 {
 		if !(v >= 0 && v <= 1) {
 			high = math.NaN()
 		}
-		high = math.Max(high, v)
+		high = max(high, v)
 		out[i] = high
 	}
 	return out
@@ -119,7 +119,7 @@ func DunnettCritical(k int, alpha, rho float64) float64 {
 	outside := func(c float64) float64 {
 		return quad.Fixed(func(w float64) float64 {
 			miss := NormalSF((c+load*w)/own) + NormalSF((c-load*w)/own)
-			return normalDensity(w) * -math.Expm1(float64(k)*math.Log1p(-math.Min(miss, 1)))
+			return normalDensity(w) * -math.Expm1(float64(k)*math.Log1p(-min(miss, 1)))
 		}, -9, 9, 200, nil, 0)
 	}
 	c, _ := findRoot(func(c float64) float64 { return math.Log(outside(c) / alpha) },

@@ -59,7 +59,7 @@ func (p Plan) futility(upper []float64, s Spending, beta, drift float64) (lower 
 				for f(low) > 0 || math.IsNaN(f(low)) {
 					low -= 10
 				}
-				z, _ = findRoot(func(z float64) float64 { return math.Max(f(z), -1e3) }, low, high)
+				z, _ = findRoot(func(z float64) float64 { return max(f(z), -1e3) }, low, high)
 			}
 			missed += b.below(t, z)
 		}

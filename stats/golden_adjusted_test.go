@@ -33,7 +33,7 @@ func ratio(r stats.RatioComparison) outputs {
 func (in inputs) pair(y, x, both, arm string) stats.PairMoments {
 	in.t.Helper()
 	n := in.i("n" + arm)
-	df := math.Max(0, float64(n-1))
+	df := max(0, float64(n-1))
 	return stats.PairMoments{
 		N: n, MeanY: in.f("mean_" + y + arm), MeanX: in.f("mean_" + x + arm),
 		M2Y: df * in.f("var_"+y+arm), M2X: df * in.f("var_"+x+arm), CXY: df * in.f("cov_"+both+arm),
@@ -227,7 +227,7 @@ var lookMethods = map[string]goldenMethod{
 			if row[1] < c.f("H") {
 				continue
 			}
-			value := math.Min(row[2], c.f("cap"))
+			value := min(row[2], c.f("cap"))
 			y[k], x[k] = append(y[k], value), append(x[k], row[3])
 			if value > 0 {
 				arms[k].Payers++

@@ -65,7 +65,7 @@ func (in inputs) arm(suffix string) stats.Moments {
 }
 
 func armOf(n int64, mean, variance float64) stats.Moments {
-	return stats.Moments{N: n, Mean: mean, M2: variance * math.Max(0, float64(n-1))}
+	return stats.Moments{N: n, Mean: mean, M2: variance * max(0, float64(n-1))}
 }
 
 func (in inputs) test() stats.Test {

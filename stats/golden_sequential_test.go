@@ -23,7 +23,7 @@ var ratioCheckMethods = map[string]goldenMethod{
 				counts[i] += n
 			}
 			r := stats.SampleRatioSequential(counts, p0, in.f("concentration"))
-			running = math.Min(running, r.LogP)
+			running = min(running, r.LogP)
 			logBF = append(logBF, r.LogBF)
 			p = append(p, math.Exp(running))
 			logP = append(logP, running)

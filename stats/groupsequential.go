@@ -43,7 +43,7 @@ func (p Plan) Boundaries() Boundaries {
 	r := Boundaries{}
 	before := 0.0
 	for k, t := range p.Times {
-		spent := math.Max(before, p.Spending.Spent(p.Alpha, p.spendTime(k)))
+		spent := max(before, p.Spending.Spent(p.Alpha, p.spendTime(k)))
 		z, ok := b.boundary(t, spent-before)
 		if !ok {
 			return Boundaries{Warning: NoConvergence}
@@ -160,7 +160,7 @@ func CrossingProbabilities(times, upper, lower []float64, drift float64) Crossin
 			stop += c.Lower[k]
 		}
 		if k+1 == len(times) {
-			c.ExpectedInformation += math.Max(0, going) * t
+			c.ExpectedInformation += max(0, going) * t
 		} else {
 			c.ExpectedInformation += stop * t
 			b.advance(t, low, upper[k], times[k+1])

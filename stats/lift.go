@@ -160,7 +160,7 @@ func Fieller(control, treatment Estimate, level, df float64) FiellerSet {
 	}
 	root := math.Sqrt(disc)
 	x, y := stableRoots(1-g, l+g, l*l-g-b, root)
-	set.Kind, set.Limits = FiellerInterval, Interval{math.Min(x, y), math.Max(x, y)}
+	set.Kind, set.Limits = FiellerInterval, Interval{min(x, y), max(x, y)}
 	if g > 1 {
 		set.Kind = FiellerComplement
 	}

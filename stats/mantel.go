@@ -58,7 +58,7 @@ func MantelHaenszel(strata []CountStratum, level float64) MantelHaenszelResult {
 		n := math.NaN()
 		return MantelHaenszelResult{n, n, n, n, n, n, Interval{n, n}, n, n, n, n, w}
 	}
-	corrected := math.Max(0, math.Abs(s.excess)-0.5)
+	corrected := max(0, math.Abs(s.excess)-0.5)
 	m := MantelHaenszelResult{
 		Chi2:          s.excess * s.excess / s.variance,
 		Chi2Corrected: corrected * corrected / s.variance,

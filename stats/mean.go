@@ -26,9 +26,10 @@ func welch(diff, v1, v2 float64, n1, n2 int64, t Test) Comparison {
 	if v1+v2 == 0 {
 		return noComparison(ZeroVariance)
 	}
+	f1, f2 := float64(n1-1), float64(n2-1)
 	share := v1 / (v1 + v2)
-	rest := v2 / (v1 + v2)
-	df := 1 / (share*share/float64(n1-1) + rest*rest/float64(n2-1))
+	rest := 1 - share
+	df := f1 * f2 / (share*share*f2 + rest*rest*f1)
 	return compare(diff, math.Sqrt(v1+v2), df, t)
 }
 
@@ -87,7 +88,7 @@ func meanErrors(s1, s2 float64, n1, n2 int64) StandardErrors {
 		Welch:  math.Sqrt(s1/f1 + s2/f2),
 		Pooled: math.Sqrt(pooled * (1/f1 + 1/f2)),
 	}
-	e.Decision = math.Max(e.Welch, e.Pooled)
+	e.Decision = max(e.Welch, e.Pooled)
 	switch {
 	case e.Decision == 0:
 		e.Warning = ZeroVariance

@@ -29,7 +29,7 @@ func FromValues(x []float64) Moments {
 		m2 += d * d
 		rest += d
 	}
-	return Moments{N: int64(len(x)), Mean: mean + rest/n, M2: math.Max(0, m2-rest*rest/n)}
+	return Moments{N: int64(len(x)), Mean: mean + rest/n, M2: max(0, m2-rest*rest/n)}
 }
 
 // meanOf returns the mean of a non-empty x as a compensated sum over n.
@@ -122,4 +122,5 @@ func (m Moments) check() Warning {
 	return NoWarning
 }
 
-func notFinite(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
+// notFinite reports whether x is NaN or infinite: only then is x - x not zero.
+func notFinite(x float64) bool { return x-x != 0 }

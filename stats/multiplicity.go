@@ -48,7 +48,7 @@ func Adjust(p []float64, method Correction) []float64 {
 	}
 	adjusted := adjustSorted(sorted, method)
 	for k, i := range order {
-		out[i] = math.Min(1, adjusted[k])
+		out[i] = min(1, adjusted[k])
 	}
 	return out
 }
@@ -101,13 +101,13 @@ func sidak(p, m float64) float64 { return -math.Expm1(m * math.Log1p(-p)) }
 
 func stepDown(q []float64) {
 	for k := 1; k < len(q); k++ {
-		q[k] = math.Max(q[k], q[k-1])
+		q[k] = max(q[k], q[k-1])
 	}
 }
 
 func stepUp(q []float64) {
 	for k := len(q) - 2; k >= 0; k-- {
-		q[k] = math.Min(q[k], q[k+1])
+		q[k] = min(q[k], q[k+1])
 	}
 }
 
@@ -123,16 +123,16 @@ func hommel(p, q []float64) {
 		fj := float64(j)
 		least := math.Inf(1)
 		for i := m - j + 1; i < m; i++ {
-			least = math.Min(least, fj*p[i]/float64(j-m+i+1))
+			least = min(least, fj*p[i]/float64(j-m+i+1))
 		}
 		for i := 0; i <= m-j; i++ {
-			a[i] = math.Min(least, fj*p[i])
+			a[i] = min(least, fj*p[i])
 		}
 		for i := m - j + 1; i < m; i++ {
 			a[i] = a[m-j]
 		}
 		for i := range q {
-			q[i] = math.Max(q[i], a[i])
+			q[i] = max(q[i], a[i])
 		}
 	}
 }

@@ -29,7 +29,7 @@ func noncentralTSF(t, df, ncp float64) float64 {
 func overChi(df float64, g func(s float64) float64) float64 {
 	const left = 45
 	width := 2 * math.Sqrt(df*left)
-	lo := math.Sqrt(math.Max(0, df-width) / df)
+	lo := math.Sqrt(max(0, df-width) / df)
 	hi := math.Sqrt((df + width + 2*left) / df)
 	logFront := math.Ln2 + 0.5*df*math.Log(0.5*df) - LogGamma(0.5*df)
 	const panels = 12

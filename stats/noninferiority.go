@@ -150,7 +150,7 @@ func Equivalent(control, treatment Moments, margin, alpha float64) Equivalence {
 	upper := NonInferiorAbsolute(control, treatment, margin, alpha, LowerIsBetter)
 	c := Welch(control, treatment, Test{Level: 1 - 2*alpha})
 	e := Equivalence{
-		P: math.Max(lower.P, upper.P), PLower: lower.P, PUpper: upper.P,
+		P: max(lower.P, upper.P), PLower: lower.P, PUpper: upper.P,
 		CI: c.CI, Warning: first(lower.Warning, c.Warning),
 	}
 	e.Equivalent = e.Warning == NoWarning && e.P <= alpha

@@ -165,7 +165,7 @@ func heterogeneityVariance(y, v []float64, method Heterogeneity) float64 {
 			s2 += 1 / x / x
 		}
 		excess := heterogeneity(y, v) - float64(len(y)-1)
-		return math.Max(0, excess/(s1-s2/s1))
+		return max(0, excess/(s1-s2/s1))
 	case PauleMandel:
 		return pauleMandel(y, v)
 	case REML:
@@ -199,11 +199,11 @@ func pauleMandel(y, v []float64) float64 {
 func effectSpread(y, v []float64) float64 {
 	s := 0.0
 	for i := range y {
-		s = math.Max(s, v[i])
+		s = max(s, v[i])
 		for j := range i {
-			s = math.Max(s, (y[i]-y[j])*(y[i]-y[j]))
+			s = max(s, (y[i]-y[j])*(y[i]-y[j]))
 		}
-		s = math.Max(s, y[i]*y[i])
+		s = max(s, y[i]*y[i])
 	}
 	return s
 }

@@ -90,7 +90,7 @@ func LiftPower(d Design, mean1, lift, alpha float64) Power {
 
 // twoSidedPower returns P(|Z + shift| > crit).
 func twoSidedPower(crit, shift float64) float64 {
-	return math.Min(1, NormalSF(crit-shift)+NormalSF(crit+shift))
+	return min(1, NormalSF(crit-shift)+NormalSF(crit+shift))
 }
 
 // shiftFor returns the shift, in standard errors, at which a two-sided test of
@@ -192,7 +192,7 @@ func StudentPower(n1, n2, delta, sd, alpha float64) Power {
 	}
 	crit := StudentISF(alpha/2, df)
 	p := noncentralTSF(crit, df, shift) + NoncentralTCDF(-crit, df, shift)
-	return Power{Power: math.Min(1, p)}
+	return Power{Power: min(1, p)}
 }
 
 // ProportionPower is the power of a two-sided comparison of two proportions in

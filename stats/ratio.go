@@ -58,7 +58,7 @@ func (m PairMoments) Linearise() (Moments, Warning) {
 	}
 	r := m.MeanY / m.MeanX
 	m2 := (m.M2Y - 2*r*m.CXY + r*r*m.M2X) / (m.MeanX * m.MeanX)
-	l := Moments{N: m.N, Mean: r, M2: math.Max(0, m2)}
+	l := Moments{N: m.N, Mean: r, M2: max(0, m2)}
 	if notFinite(r) || notFinite(m2) {
 		return Moments{}, Overflow
 	}

@@ -55,7 +55,7 @@ func (r RatioMoments) linearise() (PairMoments, Warning) {
 	}
 	p := PairMoments{
 		N: r.N, MeanY: now, MeanX: before,
-		M2Y: math.Max(0, form(y, y)), M2X: math.Max(0, form(x, x)), CXY: form(y, x),
+		M2Y: max(0, form(y, y)), M2X: max(0, form(x, x)), CXY: form(y, x),
 	}
 	return p, p.check()
 }

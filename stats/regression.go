@@ -102,4 +102,4 @@ func hc2(h float64) float64 { return 1 / (1 - h) }
 func hc3(h float64) float64 { return 1 / ((1 - h) * (1 - h)) }
 
 // errorOf returns the standard error of coefficient j.
-func errorOf(cov *mat.SymDense, j int) float64 { return math.Sqrt(math.Max(0, cov.At(j, j))) }
+func errorOf(cov *mat.SymDense, j int) float64 { return math.Sqrt(max(0, cov.At(j, j))) }

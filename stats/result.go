@@ -94,9 +94,9 @@ func compare(diff, se, df float64, t Test) Comparison {
 	alpha := 1 - t.Level
 	switch t.Alternative {
 	case TwoSided:
-		sf, log := studentTail(math.Abs(c.Stat), df)
-		c.P, c.LogP = math.Min(1, 2*sf), math.Min(0, log+math.Ln2)
 		half := se * StudentISF(alpha/2, df)
+		sf, log := studentTail(math.Abs(c.Stat), df)
+		c.P, c.LogP = min(1, 2*sf), min(0, log+math.Ln2)
 		c.CI = Interval{diff - half, diff + half}
 	case Greater:
 		c.P, c.LogP = studentUpper(c.Stat, df)

@@ -41,7 +41,7 @@ func findRoot(f func(float64) float64, lo, hi float64) (x float64, ok bool) {
 			d, e = m, m
 		} else {
 			p, q := interpolate(a, b, c, fa, fb, fc)
-			if 2*p < math.Min(3*m*q-math.Abs(tol*q), math.Abs(e*q)) {
+			if 2*p < min(3*m*q-math.Abs(tol*q), math.Abs(e*q)) {
 				e, d = d, p/q
 			} else {
 				d, e = m, m

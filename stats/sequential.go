@@ -97,7 +97,7 @@ func sequence(half, logE float64, ci Interval) Sequence {
 	if notFinite(half) || notFinite(logE) {
 		return noSequence(Overflow)
 	}
-	logP := math.Min(0, -logE)
+	logP := min(0, -logE)
 	return Sequence{HalfWidth: half, CI: ci, LogE: logE, P: math.Exp(logP), LogP: logP}
 }
 
@@ -139,13 +139,18 @@ func OneSidedSequence(e Estimate, u, alpha, null float64, side Alternative) Sequ
 	scale := 1 / math.Sqrt(1+1/u)
 	front := math.Ln2 - 0.5*math.Log1p(u)
 	logE := front + logNormalMixture(sign*(e.Value-null)/e.SE*scale)
-	// Newton on a convex increasing function from the right of its root.
+	// Newton on y²/2 + ln Φ(y), which is convex and increasing. Its error is
+	// about the square of its step.
 	target := -math.Log(alpha) - front
-	y := math.Sqrt(2 * (target + math.Ln2))
+	y := math.Sqrt(2 * target)
+	if !(y > 2) {
+		y = math.Sqrt(2 * (target + math.Ln2))
+	}
 	for range 50 {
-		step := (logNormalMixture(y) - target) / (y + normalDensity(y)/NormalCDF(y))
+		below := NormalCDF(y)
+		step := (0.5*y*y + math.Log(below) - target) / (y + normalDensity(y)/below)
 		y -= step
-		if math.Abs(step) < 1e-14*y {
+		if math.Abs(step) < 1e-9*y {
 			break
 		}
 	}
@@ -201,7 +206,7 @@ func (p SequencePath) Look(s Sequence, null, alpha float64, burnIn bool) Sequenc
 	if burnIn || s.Warning != NoWarning {
 		return p
 	}
-	p.LogP = math.Min(p.LogP, s.LogP)
+	p.LogP = min(p.LogP, s.LogP)
 	if p.RejectedAt == 0 && s.LogP <= math.Log(alpha) {
 		p.RejectedAt, p.Direction = p.Looks, 1
 		if s.CI.Upper < null {

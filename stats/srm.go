@@ -135,7 +135,7 @@ func SampleRatioSequential(counts []int64, weights []float64, concentration floa
 		log += m*p*entropyTerm(e) - 0.5*math.Log1p(e) +
 			stirling(concentration*p+n) - stirling(concentration*p)
 	}
-	r := RatioEvidence{LogBF: log, LogP: math.Min(0, -log)}
+	r := RatioEvidence{LogBF: log, LogP: min(0, -log)}
 	r.P = math.Exp(r.LogP)
 	r.Posterior = 1 / (1 + math.Exp(-log))
 	return r

@@ -106,7 +106,7 @@ func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
 		if b.Warning != NoWarning {
 			return math.NaN()
 		}
-		return math.Min(b.Upper[look-1], 40) - z
+		return min(b.Upper[look-1], 40) - z
 	}
 	lo, hi := math.Log(1e-17), math.Log(0.4999)
 	switch {

@@ -58,7 +58,7 @@ func studentTail(t, df float64) (sf, log float64) {
 	m := df - 0.5
 	if m >= studentSeriesDF && l <= studentSeriesL {
 		w := math.Sqrt(m * l)
-		g := studentSeries(w, m)
+		g := studentSeries(w, 1/m)
 		if w < 37 {
 			sf = NormalSF(w) + g*normalDensity(w)
 			return sf, math.Log(sf)
@@ -91,23 +91,30 @@ const (
 )
 
 // studentSeries returns the polynomial by which the tail at w exceeds the
-// normal tail, in units of φ(w).
-func studentSeries(w, m float64) float64 {
-	w2, r := w*w, 1/(m*m)
-	c2, c4, c6 := -r/48, r*r/2560, studentC6*r*r*r
-	k := 1 + 3*c2 + 105*c4 + 10395*c6
+// normal tail, in units of φ(w), from 1/m. The normalising constant K is 1/(1+e)
+// with e below 1e-5, so three terms of its series are exact.
+func studentSeries(w, perM float64) float64 {
+	w2, r := w*w, perM*perM
+	r2 := r * r
+	c2, c4, c6 := -1.0/48*r, 1.0/2560*r2, studentC6*r*r2
 	p4 := w2 + 3
 	p8 := ((w2+7)*w2+35)*w2 + 105
 	p12 := ((((w2+11)*w2+99)*w2+693)*w2+3465)*w2 + 10395
-	return w * (c2*p4 + c4*p8 + c6*p12) / k
+	e := 3*c2 + 105*c4 + 10395*c6
+	return w * (c2*p4 + c4*p8 + c6*p12) * (1 - e + e*e)
 }
 
-// logOnePlusSquareOver returns ln(1 + t²/d) without overflow of the square.
+// logOnePlusSquareOver returns ln(1 + t²/d), without overflow of the square and
+// by the series of the logarithm, exact to x⁸/9, where that is short.
 func logOnePlusSquareOver(t, d float64) float64 {
 	if t > 1e150 {
 		return 2*math.Log(t) - math.Log(d)
 	}
-	return math.Log1p(t * t / d)
+	x := t * t / d
+	if x < 0.004 {
+		return x * (1 - x*(1.0/2-x*(1.0/3-x*(1.0/4-x*(1.0/5-x*(1.0/6-x*(1.0/7-x/8)))))))
+	}
+	return math.Log1p(x)
 }
 
 // StudentQuantile returns the t with P(T ≤ t) = p: ±Inf at 0 and 1, NaN
@@ -143,15 +150,21 @@ func StudentISF(q, df float64) float64 {
 	m := df - 0.5
 	if m > 1000 && w*w <= studentSeriesL*m && w < 10 {
 		// One Newton step from the normal quantile, exact to order 1/m⁴.
-		g := studentSeries(w, m)
+		perM := 1 / m
+		g := studentSeries(w, perM)
 		w += g * (1 + 0.5*w*g)
-		return math.Sqrt(df * math.Expm1(w*w/m))
+		y := w * w * perM
+		if y < 0.02 { // (e^y - 1)/y by its series, exact to y⁷/40320
+			grown := 1 + y*(1.0/2+y*(1.0/6+y*(1.0/24+y*(1.0/120+y*(1.0/720+y*(1.0/5040))))))
+			return w * math.Sqrt(df*perM*grown)
+		}
+		return math.Sqrt(df * math.Expm1(y))
 	}
 	if q > 0.25 {
 		return studentCentre(q, df)
 	}
 	target := math.Log(q)
-	u := 0.5 * (math.Log(df) + math.Min(w*w/df, 600))
+	u := 0.5 * (math.Log(df) + min(w*w/df, 600))
 	if w*w < df {
 		u = math.Log(w)
 	}
@@ -161,7 +174,7 @@ func StudentISF(q, df float64) float64 {
 		slope := math.Exp(studentLogDensity(t, df) + u - log) // -d log/du
 		step := (log - target) / slope
 		u += step
-		if math.Abs(step) < 1e-15*math.Max(1, math.Abs(u)) || notFinite(u) {
+		if math.Abs(step) < 1e-15*max(1, math.Abs(u)) || notFinite(u) {
 			break
 		}
 	}

@@ -73,7 +73,7 @@ func SurrogateIndex(historyS [][]float64, historyY []float64, controlS, treatmen
 	}
 	r := SurrogateEffect{
 		Beta: fit.beta, Effect: c.Diff, SESampling: c.SE,
-		SEModel: math.Sqrt(math.Max(0, mat.Inner(d, cov, d))),
+		SEModel: math.Sqrt(max(0, mat.Inner(d, cov, d))),
 	}
 	r.SETotal = math.Sqrt(r.SESampling*r.SESampling + r.SEModel*r.SEModel + biasSD*biasSD)
 	r.Z = r.Effect / r.SETotal

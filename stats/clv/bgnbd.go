@@ -106,7 +106,7 @@ func (m BGNBD) expected(t float64) float64 {
 		return 0
 	}
 	logB := stats.LogBeta(m.A, m.B)
-	mode, width := math.Log(m.A/m.B), math.Min(1, math.Sqrt(1/m.A+1/m.B))
+	mode, width := math.Log(m.A/m.B), min(1, math.Sqrt(1/m.A+1/m.B))
 	f := func(u float64) float64 {
 		s := mode + width*math.Sinh(u)
 		p, log := 1/(1+math.Exp(-s)), -m.A*softplus(-s)-m.B*softplus(s)-logB

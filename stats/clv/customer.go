@@ -82,7 +82,7 @@ func oldest(customers []Customer) (float64, stats.Warning) {
 		if w := c.check(); w != stats.NoWarning {
 			return 0, w
 		}
-		age = math.Max(age, c.Age)
+		age = max(age, c.Age)
 		repeat = repeat || c.X > 0
 	}
 	switch {

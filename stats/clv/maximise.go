@@ -95,15 +95,15 @@ func (o objective) descend(x []float64) []float64 {
 		}
 	}
 	f, g := o.cost(x), o.slope(x)
-	reset(1 / math.Max(1, floats.Norm(g, 2)))
+	reset(1 / max(1, floats.Norm(g, 2)))
 	for range 300 {
 		var direction mat.VecDense
 		direction.MulVec(inverse, mat.NewVecDense(k, g))
 		downhill := mat.Dot(&direction, mat.NewVecDense(k, g))
-		if !(downhill > 1e-12*math.Max(1, math.Abs(f))) {
+		if !(downhill > 1e-12*max(1, math.Abs(f))) {
 			break
 		}
-		size := math.Min(1, 2/mat.Norm(&direction, math.Inf(1)))
+		size := min(1, 2/mat.Norm(&direction, math.Inf(1)))
 		next := make([]float64, k)
 		for range 50 {
 			for i := range next {
@@ -166,7 +166,7 @@ func (o objective) polish(x []float64) (best []float64, hessian *mat.SymDense, o
 		}
 		next := slices.Clone(x)
 		for i := range next {
-			next[i] -= math.Min(1, 1/size) * step.AtVec(i)
+			next[i] -= min(1, 1/size) * step.AtVec(i)
 			if math.Abs(next[i]) > 30 {
 				return nil, nil, false
 			}

@@ -63,7 +63,7 @@ var paretoNodes = func() (g struct{ x, w [12]float64 }) {
 // faster; panels cover three units of it each and stop at fifty. Unless nil,
 // visit is told the weight and age of every node.
 func (m ParetoNBD) departed(c Customer, visit func(weight, age float64)) float64 {
-	a, b, base := m.Alpha+c.Recency, m.Beta+c.Recency, math.Min(m.Alpha, m.Beta)+c.Recency
+	a, b, base := m.Alpha+c.Recency, m.Beta+c.Recency, min(m.Alpha, m.Beta)+c.Recency
 	purchase, leave := m.R+c.X, m.S+1
 	fall := func(y float64) float64 { return purchase*math.Log1p(y/a) + leave*math.Log1p(y/b) }
 	end := math.Log1p((c.Age - c.Recency) / base)
@@ -74,7 +74,7 @@ func (m ParetoNBD) departed(c Customer, visit func(weight, age float64)) float64
 			break
 		}
 		rate := (base + grown) * (purchase/(a+grown) + leave/(b+grown))
-		width := math.Min(end-q, math.Min(0.5, 3/rate))
+		width := min(end-q, min(0.5, 3/rate))
 		for k, x := range paretoNodes.x {
 			y := base * math.Expm1(q+width*x)
 			w := paretoNodes.w[k] * width * (base + y) * math.Exp(-fall(y))

@@ -133,7 +133,7 @@ func CumulativeValue(a Arm, horizon float64) Value {
 	}
 	variance := 0.0
 	for i, f := range a.FollowUp {
-		k, found := slices.BinarySearch(ages, math.Min(f, horizon))
+		k, found := slices.BinarySearch(ages, min(f, horizon))
 		if found {
 			k++
 		}

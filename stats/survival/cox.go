@@ -64,7 +64,7 @@ func Cox(times []float64, event []bool, x []float64, ties Ties) CoxResult {
 			next = m.at(beta + step)
 		}
 		beta, here = beta+step, next
-		if math.Abs(step) <= 1e-12*math.Max(1, math.Abs(beta)) {
+		if math.Abs(step) <= 1e-12*max(1, math.Abs(beta)) {
 			converged = true
 			break
 		}
@@ -78,7 +78,7 @@ func Cox(times []float64, event []bool, x []float64, ties Ties) CoxResult {
 	r := CoxResult{
 		Coef: beta / m.scale, SE: 1 / math.Sqrt(here.information) / m.scale,
 		LogLik0: start.logLik, LogLik1: here.logLik,
-		LRChi2:    2 * math.Max(0, here.logLik-start.logLik),
+		LRChi2:    2 * max(0, here.logLik-start.logLik),
 		ScoreChi2: start.score * start.score / start.information,
 	}
 	r.Z = r.Coef / r.SE

@@ -113,7 +113,7 @@ func (p Point) interval(kind IntervalType, z float64) stats.Interval {
 		l := math.Log(s)
 		lower, upper = math.Exp(l*math.Exp(-half/l)), math.Exp(l*math.Exp(half/l))
 	}
-	return stats.Interval{Lower: math.Max(0, lower), Upper: math.Min(1, upper)}
+	return stats.Interval{Lower: max(0, lower), Upper: min(1, upper)}
 }
 
 // At returns the point in force at time t: that of the last row not after t.

@@ -78,7 +78,7 @@ func (r *LogRankResult) add(groups []Table, rho float64, v *mat.SymDense) {
 		time := math.Inf(1)
 		for j, g := range groups {
 			if next[j] < len(g.Rows) {
-				time = math.Min(time, g.Rows[next[j]].Time)
+				time = min(time, g.Rows[next[j]].Time)
 			}
 		}
 		if math.IsInf(time, 1) {
