@@ -72,7 +72,8 @@ func (s *Server) fail(c *gin.Context, err error) {
 	case http.StatusServiceUnavailable:
 		c.Header("Retry-After", "1")
 	}
-	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented {
+	abandoned := c.Request.Context().Err() != nil // the client has gone: nobody's fault here
+	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented && !abandoned {
 		s.log.ErrorContext(c.Request.Context(), "request failed", "request_id", p.RequestID, "code", p.Code, "error", err)
 	}
 	s.write(c, p.Status, "application/problem+json", p)
