@@ -72,15 +72,27 @@ func enrolmentOf(customer CustomerID, a snapshot.Answer, at snapshot.Touchpoint,
 	}
 }
 
-// enrol records enrolments before the answer goes out. A database that is away never
-// changes the answer: what could not be recorded is counted and logged.
+// enrol records enrolments before the answer goes out. A database that is away or silent
+// never changes the answer: what could not be recorded in time is counted and logged.
 func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 	if len(enrolments) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	// Not bound to the request: a client that goes away is enrolled all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if _, err := e.store.InsertEnrolments(ctx, enrolments); err != nil {
+	done := make(chan error, 1)
+	go func() {
+		_, err := e.store.InsertEnrolments(ctx, enrolments)
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done(): // a connection that went silent ends later, by its own deadline
+		err = ctx.Err()
+	}
+	if err != nil {
 		total := e.unrecorded.Add(int64(len(enrolments)))
 		e.log.ErrorContext(ctx, "enrolments not recorded", "enrolments", len(enrolments), "total", total, "error", err)
 	}
