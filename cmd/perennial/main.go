@@ -89,7 +89,7 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 			root.AddCommand(command)
 		}
 	}
-	add(running, newUp(a), newServe(a), newWorker(a), newMigrate(a))
+	add(running, newUp(a), newServe(a), newWorker(a), newMigrate(a), newDemo(a))
 	add(talking, newImport(a), newReport(a), newKeys(a))
 	add(about, newConfig(a), newVersion(a))
 	return root

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+		"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/worker"
+)
+
+// demoOptions are the flags of a demo.
+type demoOptions struct {
+	once bool
+	file string
+	seed uint64
+
+	anyPort bool // nobody chose the address: another port will do
+}
+
+func newDemo(a *app) *cobra.Command {
+	var options demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch one test from its plan to the promoted winner, in half a minute",
+		Long: `Runs the whole engine on a private PostgreSQL in a temporary folder and plays a test on it:
+simulated customers, whose true behaviour is known and said, meet three channels over ten weeks
+of virtual time. Everything goes through the HTTP API, as an app of yours would do it. At the
+end the engine stays up for you to look around, until Ctrl-C; then the folder is removed.
+
+With --data the test is a real one instead: Hillstrom's e-mail test of 2008 (hillstrom.csv,
+64,000 customers), imported as it is and held against its published results.`,
+		Example: `  perennial demo
+  perennial demo --once --seed 7
+  perennial demo --data hillstrom.csv.gz
+  perennial demo --once --json | jq .true_effect,.report.verdict`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := a.config(cmd)
+			if err != nil {
+				return err
+			}
+			for _, s := range settings() {
+				_, origin := lookup(s, a.environ, cmd.Flags())
+				switch {
+				case origin != "default":
+				case s.field == "LogLevel":
+					config.LogLevel = "warn" // the story is what one wants to read
+				case s.field == "Addr":
+					options.anyPort = true
+				}
+			}
+			return a.demo(cmd.Context(), config, options)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&options.once, "once", false, "stop when the test is decided, instead of serving on")
+	flags.StringVar(&options.file, "data", "", "play Hillstrom's e-mail test from this `FILE`, plain or gzip")
+	flags.Uint64Var(&options.seed, "seed", 1, "`NUMBER` that the simulated customers are made from: the same one, the same story")
+	addSettings(flags, "addr", "shutdown-timeout")
+	return cmd
+}
+
+// demo runs a demo in a temporary folder, which it removes.
+func (a *app) demo(ctx context.Context, config Config, options demoOptions) error {
+	config.ReportingCurrency = "EUR"
+	if options.file != "" {
+		if err := checkHillstrom(options.file); err != nil {
+			return err
+		}
+		config.ReportingCurrency = "USD"
+	}
+	// A terminal that is closed and a reader that goes away end a demo like Ctrl-C.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	dir, err := os.MkdirTemp(a.environ["TMPDIR"], "perennial-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.demoIn(ctx, dir, config, options), os.RemoveAll(dir))
+}
+
+func (a *app) demoIn(ctx context.Context, dir string, config Config, options demoOptions) (err error) {
+	started := time.Now()
+	stage := newStage(started, options.seed)
+	n, err := a.newNode(ctx, config, dir, true, stage.Now)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
+	key, err := n.adminKey(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	// From here on salts come from the stage too, so that a seed repeats who gets which
+	// variant. The key above, and all that are made after the play, are really random.
+	n.engine = engine.New(engine.Config{
+		Store: n.store, Now: stage.Now, Random: stage, Log: n.log, Reporting: n.engine.Reporting(),
+	})
+	if err := n.engine.Refresh(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
+	listener, err := n.listen(ctx)
+	moved := options.anyPort && errors.Is(err, syscall.EADDRINUSE)
+	if moved {
+		n.config.Addr = "127.0.0.1:0"
+		listener, err = n.listen(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	d := &demo{
+		app: a, options: options, stage: stage, started: started, dir: dir, moved: moved,
+		url: "http://" + listener.Addr().String(), key: cmp.Or(key, string(config.BootstrapKey)),
+		story: newStory(a), logLevel: config.LogLevel,
+	}
+	d.client = newClient(Config{URL: SecretURL(d.url), Key: Secret(d.key)}, n.log)
+	return d.run(ctx, n, listener)
+}
+
+// interrupted answers err, or that the demo was interrupted, where that is why.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("the demo was interrupted before its end")
+	}
+	return err
+}
+
+// run serves the API while the play is on, and afterwards, unless it is only for once, goes
+// on serving and runs the jobs until ctx ends.
+func (d *demo) run(ctx context.Context, n *node, listener net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	serving, stopServing := context.WithCancel(ctx)
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error {
+		defer stopWorking() // first the requests, then the jobs
+		return n.serve(serving, listener, false)
+	})
+	group.Go(func() error {
+		defer stopServing()
+		if err := interrupted(ctx, d.play(ctx)); err != nil || d.options.once {
+			return err
+		}
+		return worker.Run(working, n.engine, n.log, n.config.ShutdownTimeout)
+	})
+	return group.Wait()
+}
