@@ -103,7 +103,7 @@ func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 	nan := math.NaN()
 	w := NoWarning
 	for _, c := range [...]Count{control, treatment} {
-		if c.N != 0 {
+		if c != (Count{}) { // the prior alone is legal
 			w = first(w, c.check())
 		}
 	}

@@ -67,12 +67,43 @@ func betaTail(x, y, a, b float64) float64 {
 	return front * betaFraction(b, a, y) / b
 }
 
-// BetaQuantile returns the x with I_x(a, b) = p.
+// BetaQuantile returns the x with I_x(a, b) = p, by the root of the smaller tail
+// on the scale ln(x/(1-x)). NaN outside its domain.
 func BetaQuantile(p, a, b float64) float64 {
-	if !(p >= 0 && p <= 1) || !(a > 0) || !(b > 0) || math.IsInf(a, 1) || math.IsInf(b, 1) {
+	switch {
+	case !(p >= 0 && p <= 1) || !(a > 0) || !(b > 0) || math.IsInf(a, 1) || math.IsInf(b, 1):
+		return math.NaN()
+	case p == 0 || p == 1:
+		return p
+	}
+	// tail returns ln I_x - ln p at x = 1/(1+e^-s), or the same of the upper tail
+	// with its sign turned.
+	tail := func(s float64) float64 {
+		x, y := 1/(1+math.Exp(-s)), 1/(1+math.Exp(s))
+		if p <= 0.5 {
+			return max(-1e4, math.Log(betaTail(y, x, b, a))-math.Log(p))
+		}
+		return min(1e4, math.Log1p(-p)-math.Log(betaTail(x, y, a, b)))
+	}
+	centre := math.Log(a) - math.Log(b)
+	lo, hi := centre, centre
+	for step := 1.0; tail(lo) > 0 && lo > -750; step *= 2 {
+		lo = max(-750, lo-step)
+	}
+	for step := 1.0; tail(hi) < 0 && hi < 750; step *= 2 {
+		hi = min(750, hi+step)
+	}
+	switch {
+	case tail(lo) > 0:
+		return 0 // below the smallest float64
+	case tail(hi) < 0:
+		return 1
+	}
+	s, ok := findRoot(tail, lo, hi)
+	if !ok {
 		return math.NaN()
 	}
-	return mathext.InvRegIncBeta(a, b, p)
+	return 1 / (1 + math.Exp(-s))
 }
 
 // FSF returns the upper tail of the F distribution with df1 and df2 degrees of
@@ -87,8 +118,11 @@ func FSF(x, df1, df2 float64) float64 {
 	if math.IsInf(x, 1) {
 		return 0
 	}
-	s := df2 + df1*x
-	return betaTail(df1*x/s, df2/s, df1/2, df2/2)
+	odds := df1 / df2 * x
+	if math.IsInf(odds, 1) {
+		return 0
+	}
+	return betaTail(odds/(1+odds), 1/(1+odds), df1/2, df2/2)
 }
 
 // BinomialCDF returns P(X ≤ k) of n trials with success probability p.

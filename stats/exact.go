@@ -24,11 +24,15 @@ func ClopperPearson(c Count, level float64) RateInterval {
 
 // Jeffreys returns the central interval of Beta(x+1/2, n-x+1/2), the posterior
 // under Jeffreys' prior. The lower limit is 0 when x = 0 and the upper 1 when
-// x = n.
+// x = n. The level must be at least 1/2: the posterior's centre is not x/n.
 //
 // Source: Brown, Cai, DasGupta 2001, Statistical Science 16.
 func Jeffreys(c Count, level float64) RateInterval {
-	if w := first(c.check(), checkLevel(level)); w != NoWarning {
+	w := first(c.check(), checkLevel(level))
+	if w == NoWarning && level < 0.5 {
+		w = InvalidInput
+	}
+	if w != NoWarning {
 		return noRate(w)
 	}
 	tail := (1 - level) / 2

@@ -47,7 +47,7 @@ func stirling(x float64) float64 {
 
 // GammaP returns the regularised lower incomplete gamma function P(a, x).
 func GammaP(a, x float64) float64 {
-	if !(a > 0) || !(x >= 0) {
+	if !(a > 0) || !(x >= 0) || math.IsInf(a, 1) {
 		return math.NaN()
 	}
 	if math.IsInf(x, 1) {
@@ -58,7 +58,7 @@ func GammaP(a, x float64) float64 {
 
 // GammaQ returns the regularised upper incomplete gamma function Q(a, x).
 func GammaQ(a, x float64) float64 {
-	if !(a > 0) || !(x >= 0) {
+	if !(a > 0) || !(x >= 0) || math.IsInf(a, 1) {
 		return math.NaN()
 	}
 	if math.IsInf(x, 1) {
@@ -73,7 +73,7 @@ func GammaQ(a, x float64) float64 {
 // Source: Abramowitz & Stegun 6.5.31.
 func logGammaQ(a, x float64) float64 {
 	q := GammaQ(a, x)
-	if q > 1e-290 || math.IsNaN(q) || x < a+1 {
+	if q > 1e-290 || math.IsNaN(q) || x < a+1 || math.IsInf(x, 1) {
 		return math.Log(q)
 	}
 	const tiny = 1e-300

@@ -160,6 +160,10 @@ func Fieller(control, treatment Estimate, level, df float64) FiellerSet {
 	}
 	root := math.Sqrt(disc)
 	x, y := stableRoots(1-g, l+g, l*l-g-b, root)
+	if notFinite(x) || notFinite(y) {
+		set.Warning, set.G = Overflow, nan
+		return set
+	}
 	set.Kind, set.Limits = FiellerInterval, Interval{min(x, y), max(x, y)}
 	if g > 1 {
 		set.Kind = FiellerComplement

@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/integrate/quad"
-)
+import "math"
 
 // NoncentralTCDF returns P(T ≤ t) of the noncentral t distribution with df ≥ 1
 // degrees of freedom and noncentrality ncp, by integrating Φ(t s - ncp) over
@@ -25,21 +21,24 @@ func noncentralTSF(t, df, ncp float64) float64 {
 }
 
 // overChi returns the mean of g(s) over s = √(χ²_df/df), leaving out e^-45 of
-// the probability on either side (bounds of Laurent & Massart 2000).
+// the probability on either side (bounds of Laurent & Massart 2000). With
+// h = df/2 and s = 1+d the log-density is
+//
+//	ln 2 + ln(h)/2 - ln √(2π) - r(h) + h (2 ln(1+d) - 2d - d²) - ln(1+d),
+//
+// r being Stirling's remainder: nothing of the size of h cancels.
 func overChi(df float64, g func(s float64) float64) float64 {
+	if df > 1e14 {
+		return g(1)
+	}
 	const left = 45
 	width := 2 * math.Sqrt(df*left)
-	lo := math.Sqrt(max(0, df-width) / df)
-	hi := math.Sqrt((df + width + 2*left) / df)
-	logFront := math.Ln2 + 0.5*df*math.Log(0.5*df) - LogGamma(0.5*df)
-	const panels = 12
-	step := (hi - lo) / panels
-	total := 0.0
-	for k := range panels {
-		a := lo + float64(k)*step
-		total += quad.Fixed(func(s float64) float64 {
-			return g(s) * math.Exp(logFront+(df-1)*math.Log(s)-0.5*df*s*s)
-		}, a, a+step, 24, nil, 0)
-	}
-	return total
+	h := df / 2
+	lo := math.Sqrt(max(0, df-width)/df) - 1
+	hi := math.Sqrt((df+width+2*left)/df) - 1
+	front := math.Ln2 + 0.5*math.Log(h) - logSqrt2Pi - stirling(h)
+	return integratePieces([]float64{lo, hi}, (hi-lo)/16, func(d float64) float64 {
+		log := math.Log1p(d)
+		return g(1+d) * math.Exp(front+h*(2*(log-d)-d*d)-log)
+	})
 }

@@ -95,11 +95,15 @@ func wilson(c Count, z float64) Interval {
 	x, y := float64(c.Successes), float64(c.N-c.Successes)
 	z2 := z * z
 	root := z * math.Sqrt(z2+4*x*y/n)
-	return Interval{
-		// The smaller root of a quadratic by its conjugate: no cancellation.
-		Lower: 2 * x * x / n / (2*x + z2 + root),
-		Upper: 1 - 2*y*y/n/(2*y+z2+root),
+	// The smaller root of a quadratic by its conjugate: no cancellation.
+	i := Interval{0, 1}
+	if x > 0 {
+		i.Lower = 2 * x * x / n / (2*x + z2 + root)
 	}
+	if y > 0 {
+		i.Upper = 1 - 2*y*y/n/(2*y+z2+root)
+	}
+	return i
 }
 
 // Newcombe returns the hybrid score interval of p2 - p1, which combines the

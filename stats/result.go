@@ -36,7 +36,8 @@ type Test struct {
 	Null float64
 	// Alternative is the side of the p-value and of the interval.
 	Alternative Alternative
-	// Level is the coverage of the interval, in (0, 1), such as 0.95.
+	// Level is the coverage of the interval, in (0, 1), such as 0.95; at least
+	// 1/2 for a one-sided one, which would exclude its own estimate below.
 	Level float64
 }
 
@@ -44,7 +45,8 @@ func (t Test) check() Warning {
 	switch {
 	case notFinite(t.Null):
 		return NonFiniteInput
-	case !(t.Level > 0 && t.Level < 1) || t.Alternative > Less:
+	case !(t.Level > 0 && t.Level < 1) || t.Alternative > Less,
+		t.Alternative != TwoSided && t.Level < 0.5:
 		return InvalidInput
 	}
 	return NoWarning

@@ -30,14 +30,14 @@ func SampleRatioChi2(counts []int64, weights []float64) RatioCheck {
 	}
 	r := RatioCheck{DF: arms - 1}
 	for i, c := range counts {
-		if weights[i] == 0 {
+		e := total * (weights[i] / weight)
+		if e == 0 {
 			if c > 0 {
 				r.Chi2, r.P, r.LogP = math.Inf(1), 0, math.Inf(-1)
 				return r
 			}
 			continue
 		}
-		e := total * (weights[i] / weight)
 		d := float64(c) - e
 		r.Chi2 += d / e * d
 	}
@@ -134,6 +134,10 @@ func SampleRatioSequential(counts []int64, weights []float64, concentration floa
 		e := (n - total*p) / (m * p)
 		log += m*p*entropyTerm(e) - 0.5*math.Log1p(e) +
 			stirling(concentration*p+n) - stirling(concentration*p)
+	}
+	if math.IsNaN(log) {
+		nan := math.NaN()
+		return RatioEvidence{nan, nan, nan, nan, Overflow}
 	}
 	r := RatioEvidence{LogBF: log, LogP: min(0, -log)}
 	r.P = math.Exp(r.LogP)

@@ -62,6 +62,9 @@ func PostStratified(strata []Stratum, t Test) StratifiedComparison {
 		return none(r.Warning)
 	}
 	r.InteractionQ, r.InteractionDF = heterogeneity(diffs, variances), len(diffs)-1
+	if notFinite(r.InteractionQ) {
+		return none(Overflow)
+	}
 	return r
 }
 

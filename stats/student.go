@@ -149,10 +149,11 @@ func StudentISF(q, df float64) float64 {
 	}
 	m := df - 0.5
 	if m > 1000 && w*w <= studentSeriesL*m && w < 10 {
-		// One Newton step from the normal quantile, exact to order 1/m⁴.
+		// The tail Q(w) + φ(w) g(w) solved to second order in g, whose slope is
+		// -(w²+1)/(16m²) to its own first order.
 		perM := 1 / m
 		g := studentSeries(w, perM)
-		w += g * (1 + 0.5*w*g)
+		w += g * (1 - (w*w+1)*perM*perM/16 - 0.5*w*g)
 		y := w * w * perM
 		if y < 0.02 { // (e^y - 1)/y by its series, exact to y⁷/40320
 			grown := 1 + y*(1.0/2+y*(1.0/6+y*(1.0/24+y*(1.0/120+y*(1.0/720+y*(1.0/5040))))))

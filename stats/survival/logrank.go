@@ -47,7 +47,7 @@ func StratifiedLogRank(strata [][]Table, rho float64) LogRankResult {
 			return none(stats.InvalidInput)
 		}
 		for _, g := range groups {
-			if w := g.check(); w != stats.NoWarning && g.N != 0 {
+			if w := g.check(); w != stats.NoWarning && (g.N != 0 || len(g.Rows) != 0) {
 				return none(w)
 			}
 		}
