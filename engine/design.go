@@ -133,37 +133,27 @@ func (s *Spec) checkReferences(
 // ChangeExperiment replaces the spec of an experiment of this version. alter gets the
 // spec as it is and answers the new one. After the start only a few things may change.
 func (e *Engine) ChangeExperiment(ctx context.Context, key ExperimentKey, version int, alter func(Spec) (Spec, error)) (*Experiment, error) {
-	err := e.store.ChangeExperiment(ctx, key, func(c *Change) error {
+	// The new spec is made and checked before the lock is taken: checking it reads from the
+	// database, and whoever holds the lock must not wait for a second connection. Below the
+	// lock the version says that nothing has changed since.
+	x, err := e.store.Experiment(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if x.Version != version {
+		return nil, staleVersion(x)
+	}
+	next, err := alter(x.Spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.checkChange(ctx, x, &next); err != nil {
+		return nil, err
+	}
+	err = e.store.ChangeExperiment(ctx, key, func(c *Change) error {
 		x := c.Experiment
 		if x.Version != version {
 			return staleVersion(x)
-		}
-		next, err := alter(x.Spec)
-		if err != nil {
-			return err
-		}
-		if next.Key != x.Key {
-			return &Error{
-				Kind: KindInvalid, Code: "invalid", Message: "the key of an experiment never changes",
-				Fields: []FieldError{{Pointer: "/key", Detail: "never changes"}},
-			}
-		}
-		if err := next.Validate(); err != nil {
-			return err
-		}
-		switch x.Status {
-		case StatusDraft:
-			// The references are checked below the lock at start; here they are checked as
-			// they are now, so that the marketer hears of a misspelling at once.
-			if err := e.checkReferences(ctx, &next); err != nil {
-				return err
-			}
-		case StatusRunning, StatusPaused:
-			if err := next.checkFrozen(&x.Spec); err != nil {
-				return err
-			}
-		case StatusConcluded:
-			return Errorf(KindConflict, "wrong_status", "experiment %q is concluded and does not change any more", key)
 		}
 		x.Spec = next
 		if x.Live() && x.Assignment == AssignedByEngine {
@@ -179,6 +169,29 @@ func (e *Engine) ChangeExperiment(ctx context.Context, key ExperimentKey, versio
 	}
 	e.changed(ctx)
 	return e.store.Experiment(ctx, key)
+}
+
+// checkChange checks the new spec of an experiment by its status.
+func (e *Engine) checkChange(ctx context.Context, x *Experiment, next *Spec) error {
+	if next.Key != x.Key {
+		return &Error{
+			Kind: KindInvalid, Code: "invalid", Message: "the key of an experiment never changes",
+			Fields: []FieldError{{Pointer: "/key", Detail: "never changes"}},
+		}
+	}
+	if err := next.Validate(); err != nil {
+		return err
+	}
+	switch x.Status {
+	case StatusDraft:
+		// The references are checked again at start; here as they are now, so that the
+		// marketer hears of a misspelling at once.
+		return e.checkReferences(ctx, next)
+	case StatusRunning, StatusPaused:
+		return next.checkFrozen(&x.Spec)
+	case StatusConcluded:
+	}
+	return Errorf(KindConflict, "wrong_status", "experiment %q is concluded and does not change any more", x.Key)
 }
 
 func staleVersion(x *Experiment) error {
