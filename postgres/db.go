@@ -43,7 +43,9 @@ var (
 )
 
 // Open opens the database of a lib/pq connection string or URL. It does not connect yet.
-func Open(dsn string) (*Store, error) {
+func Open(dsn string) (*Store, error) { return open(dsn, hotLimits, bulkLimits) }
+
+func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	hot, err := openPool(dsn, hotLimits)
 	if err != nil {
 		return nil, err
@@ -188,11 +190,7 @@ func transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *
 	if err != nil {
 		return translate(err)
 	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback()
-		}
-	}()
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing; before, also in a panic, it ends the transaction
 	if err := fn(tx); err != nil {
 		return translate(err)
 	}

@@ -46,13 +46,19 @@ func away(err error) bool {
 		case "08", "53", "57", "58":
 			return true
 		}
-		return e.Code == pqerror.LockNotAvailable || e.Code == pqerror.TRDeadlockDetected
+		switch e.Code {
+		case pqerror.LockNotAvailable, pqerror.TRDeadlockDetected, pqerror.TRSerializationFailure,
+			pqerror.IdleInTransactionSessionTimeout:
+			return true
+		}
+		return false
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded)
+		errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, sql.ErrTxDone) // our transactions end early only with their context
 }
 
 // found turns the absence of a row into the engine's words.
