@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -30,16 +31,20 @@ type identity struct {
 func rowStatuses(
 	ctx context.Context, tx *sqlx.Tx, ids []identity, digests [][]byte, inserted []identity, lookup string,
 ) ([]engine.RowStatus, error) {
-	fresh := make(map[identity]bool, len(inserted))
-	for _, id := range inserted {
-		fresh[id] = true
-	}
 	stored := map[identity]string{}
 	if len(inserted) < len(ids) {
 		var err error
 		if stored, err = storedDigests(ctx, tx, ids, lookup); err != nil {
 			return nil, err
 		}
+	}
+	return compareDigests(ids, digests, inserted, stored), nil
+}
+
+func compareDigests(ids []identity, digests [][]byte, inserted []identity, stored map[identity]string) []engine.RowStatus {
+	fresh := make(map[identity]bool, len(inserted))
+	for _, id := range inserted {
+		fresh[id] = true
 	}
 	statuses := make([]engine.RowStatus, len(ids))
 	for i, id := range ids {
@@ -53,7 +58,7 @@ func rowStatuses(
 			statuses[i] = engine.RowConflict
 		}
 	}
-	return statuses, nil
+	return statuses
 }
 
 func storedDigests(ctx context.Context, tx *sqlx.Tx, ids []identity, lookup string) (map[identity]string, error) {
@@ -162,9 +167,20 @@ func (s *Store) InsertExposures(
 	return statuses, err
 }
 
-// InsertEnrolments implements engine.Ledger.
+// InsertEnrolments implements engine.Ledger. Assignments wait for it, so it is a hot one.
 func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolment) (statuses []engine.RowStatus, err error) {
-	err = s.inTx(ctx, s.bulk, func(tx *sqlx.Tx) error {
+	err = s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+		// Most contacts are of customers who are enrolled already: they need not queue for
+		// the ledger's lock.
+		ids, variants := enrolmentDigests(enrolments)
+		stored, err := storedDigests(ctx, tx, ids, enrolledVariants)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(ids, func(id identity) bool { _, known := stored[id]; return !known }) {
+			statuses = compareDigests(ids, variants, nil, stored)
+			return nil
+		}
 		position, err := nextPosition(ctx, tx)
 		if err != nil {
 			return err
@@ -175,16 +191,30 @@ func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolm
 	return statuses, err
 }
 
+const enrolledVariants = `
+	SELECT customer_id, experiment AS id, convert_to(variant, 'UTF8') AS digest FROM enrolments
+	JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, experiment)
+		USING (customer_id, experiment)`
+
+// enrolmentDigests are the identities of enrolments, and the variants that tell a
+// duplicate from a conflict.
+func enrolmentDigests(enrolments []engine.Enrolment) (ids []identity, variants [][]byte) {
+	for i := range enrolments {
+		e := &enrolments[i]
+		ids = append(ids, identity{string(e.Customer), string(e.Experiment)})
+		variants = append(variants, []byte(e.Variant))
+	}
+	return ids, variants
+}
+
 func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment, position int64) ([]engine.RowStatus, error) {
-	n := len(enrolments)
-	if n == 0 {
+	if len(enrolments) == 0 {
 		return nil, nil
 	}
-	ids, variants := make([]identity, n), make([][]byte, n)
+	ids, variants := enrolmentDigests(enrolments)
 	columns := make([][]string, 7)
 	for i := range enrolments {
 		e := &enrolments[i]
-		ids[i], variants[i] = identity{string(e.Customer), string(e.Experiment)}, []byte(e.Variant)
 		for c, value := range []string{
 			string(e.Customer), string(e.Experiment), string(e.Variant), e.AssignmentKey, stamps(e.EnrolledAt),
 			string(e.Channel), string(e.Touchpoint),
@@ -205,10 +235,7 @@ func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enro
 		pq.Array(columns[5]), pq.Array(columns[6]), position); err != nil {
 		return nil, err
 	}
-	return rowStatuses(ctx, tx, ids, variants, inserted, `
-		SELECT customer_id, experiment AS id, convert_to(variant, 'UTF8') AS digest FROM enrolments
-		JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, experiment)
-			USING (customer_id, experiment)`)
+	return rowStatuses(ctx, tx, ids, variants, inserted, enrolledVariants)
 }
 
 // MergeCustomers implements engine.Ledger.
@@ -216,6 +243,10 @@ func (s *Store) MergeCustomers(ctx context.Context, customers []engine.Customer,
 	ids, attributes := make([]string, len(customers)), make([]string, len(customers))
 	for i, c := range customers {
 		ids[i] = string(c.ID)
+		attributes[i] = "{}"
+		if len(c.Attributes) == 0 {
+			continue
+		}
 		object, err := json.Marshal(c.Attributes)
 		if err != nil {
 			return 0, err
