@@ -1,0 +1,447 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
+	"pgregory.net/rapid"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+// ledgerModel is what the ledger should hold, in memory and obviously right: the first
+// event of a customer and id counts, and the first enrolment.
+type ledgerModel struct {
+	events     map[identity]engine.Event
+	enrolments map[engine.CustomerID]engine.Enrolment
+}
+
+// armValue is one metric of one arm in exact arithmetic.
+type armValue struct {
+	Mature, NonZero int64
+	Sum, SumSquares string
+}
+
+func (m *ledgerModel) value(metric *engine.Metric, e *engine.Enrolment) *big.Rat {
+	from := e.EnrolledAt.Add(time.Duration(metric.Window.FromDay) * day)
+	to := e.EnrolledAt.Add(time.Duration(metric.Window.ToDay) * day)
+	sum, n := new(big.Rat), int64(0)
+	for _, event := range m.events {
+		if event.Customer != e.Customer || !slices.Contains(metric.Events, event.Type) ||
+			event.OccurredAt.Before(from) || !event.OccurredAt.Before(to) {
+			continue
+		}
+		n++
+		if event.Value != nil {
+			value := event.Value.Rat()
+			if metric.MarginRate != nil && (len(event.Type) < 5 || event.Type[len(event.Type)-5:] != "_cost") {
+				value.Mul(value, metric.MarginRate.Rat())
+			}
+			sum.Add(sum, value)
+		}
+	}
+	switch metric.Kind {
+	case engine.KindLTV, engine.KindRevenue:
+		return sum
+	case engine.KindCount:
+		return new(big.Rat).SetInt64(n)
+	case engine.KindRepeat:
+		if n < int64(metric.MinCount) {
+			return new(big.Rat)
+		}
+		return new(big.Rat).SetInt64(1)
+	case engine.KindRetention, engine.KindConversion, engine.KindClick:
+		return new(big.Rat).SetInt64(min(n, 1))
+	case engine.KindSurvival, engine.KindRatio: // not built
+	}
+	return nil
+}
+
+// totals computes what Totals should answer: customers per arm, and each metric in each arm.
+func (m *ledgerModel) totals(metrics []engine.Metric, maxDays int, asOf time.Time) (first *time.Time, arms map[string]int64, values map[string]armValue) {
+	for _, e := range m.enrolments {
+		if !e.EnrolledAt.After(asOf) && (first == nil || e.EnrolledAt.Before(*first)) {
+			first = &e.EnrolledAt
+		}
+	}
+	arms, values = map[string]int64{}, map[string]armValue{}
+	sums := map[string][2]*big.Rat{}
+	for _, e := range m.enrolments {
+		if first == nil || e.EnrolledAt.After(asOf) ||
+			(maxDays > 0 && !e.EnrolledAt.Before(first.Add(time.Duration(maxDays)*day))) {
+			continue
+		}
+		arms[string(e.Variant)]++
+		for i := range metrics {
+			metric := &metrics[i]
+			if e.EnrolledAt.Add(time.Duration(metric.Window.ToDay) * day).After(asOf) {
+				continue
+			}
+			key := string(metric.Key) + "/" + string(e.Variant)
+			total := values[key]
+			if _, ok := sums[key]; !ok {
+				sums[key] = [2]*big.Rat{new(big.Rat), new(big.Rat)}
+			}
+			x := m.value(metric, &e)
+			total.Mature++
+			if x.Sign() != 0 {
+				total.NonZero++
+			}
+			sums[key][0].Add(sums[key][0], x)
+			sums[key][1].Add(sums[key][1], new(big.Rat).Mul(x, x))
+			values[key] = total
+		}
+	}
+	for key, total := range values {
+		total.Sum, total.SumSquares = sums[key][0].RatString(), sums[key][1].RatString()
+		values[key] = total
+	}
+	return first, arms, values
+}
+
+// found is Totals in the form of the model.
+func foundTotals(t *engine.Totals) (arms map[string]int64, values map[string]armValue) {
+	arms, values = map[string]int64{}, map[string]armValue{}
+	for _, a := range t.Arms {
+		arms[string(a.Variant)] = a.Customers
+	}
+	for _, v := range t.Values {
+		values[string(v.Metric)+"/"+string(v.Variant)] = armValue{
+			Mature: v.Mature, NonZero: v.NonZero, Sum: v.Sum.Rat().RatString(), SumSquares: v.SumSquares.Rat().RatString(),
+		}
+	}
+	return arms, values
+}
+
+var eventTypes = []string{"order", "refund", "delivery_cost", "discost", "_cost"}
+
+func genMetrics(t *rapid.T) []engine.Metric {
+	kinds := []engine.MetricKind{
+		engine.KindLTV, engine.KindRetention, engine.KindRepeat, engine.KindRevenue, engine.KindCount,
+		engine.KindConversion, engine.KindClick,
+	}
+	var metrics []engine.Metric
+	for i := range rapid.IntRange(1, 4).Draw(t, "metrics") {
+		from := rapid.IntRange(0, 3).Draw(t, "from_day")
+		m := engine.Metric{
+			Key: engine.MetricKey(fmt.Sprintf("m%d", i)), Kind: rapid.SampledFrom(kinds).Draw(t, "kind"),
+			Events: rapid.SliceOfNDistinct(rapid.SampledFrom(eventTypes), 1, 4, rapid.ID[string]).Draw(t, "events"),
+			Window: &engine.Window{FromDay: from, ToDay: from + rapid.IntRange(1, 4).Draw(t, "days")},
+		}
+		if m.Kind.IsMoney() && rapid.Bool().Draw(t, "margin") {
+			m.MarginRate = amount(rapid.SampledFrom([]string{"0", "0.4", "0.333333333333", "1"}).Draw(t, "margin_rate"))
+		}
+		if m.Kind == engine.KindRepeat {
+			m.MinCount = rapid.IntRange(1, 3).Draw(t, "min_count")
+		}
+		metrics = append(metrics, m)
+	}
+	return metrics
+}
+
+// genTime is near the edges of windows: whole days from a start, more or less a microsecond.
+func genTime(t *rapid.T, label string) time.Time {
+	at := start.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, label+" day")) * day)
+	return at.Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, label+" µs")) * time.Microsecond)
+}
+
+func genEvent(t *rapid.T, prefix string) engine.Event {
+	e := engine.Event{
+		Customer:   engine.CustomerID(prefix + rapid.StringMatching("[a-e]").Draw(t, "customer")),
+		ID:         rapid.StringMatching("e[0-9]{1,2}").Draw(t, "id"),
+		Type:       rapid.SampledFrom(eventTypes).Draw(t, "type"),
+		OccurredAt: genTime(t, "event"),
+	}
+	if rapid.IntRange(0, 4).Draw(t, "valued") > 0 {
+		value := decimal.New(rapid.Int64Range(-1e15, 1e15).Draw(t, "value"), -rapid.Int32Range(0, 12).Draw(t, "decimals"))
+		if value.Abs().GreaterThan(decimal.New(1, 12)) {
+			value = decimal.New(1, 12)
+		}
+		e.Value, e.Currency = &value, "EUR"
+	}
+	return e
+}
+
+func shuffled[T any](t *rapid.T, all []T, label string) []T {
+	if len(all) == 0 {
+		return nil
+	}
+	return rapid.Permutation(all).Draw(t, label)
+}
+
+// Whatever comes in, in whatever order and batches, and whenever it is measured: the
+// totals are those of an exact computation over everything, to the last digit.
+func TestTotalsEqualAnExactComputation(t *testing.T) {
+	s := newStore(t)
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		ctx := context.Background()
+		run++
+		prefix := fmt.Sprintf("r%d-", run)
+		x := &engine.Experiment{Spec: engine.Spec{Key: engine.ExperimentKey(prefix + "test")}, Frozen: genMetrics(rt)}
+		x.Policy.MaxDays = rapid.IntRange(0, 4).Draw(rt, "max_days")
+		model := &ledgerModel{events: map[identity]engine.Event{}, enrolments: map[engine.CustomerID]engine.Enrolment{}}
+
+		var events []engine.Event
+		for range rapid.IntRange(0, 30).Draw(rt, "events") {
+			events = append(events, genEvent(rt, prefix))
+		}
+		var enrolments []engine.Enrolment
+		for range rapid.IntRange(0, 8).Draw(rt, "enrolments") {
+			enrolments = append(enrolments, engine.Enrolment{
+				Customer:   engine.CustomerID(prefix + rapid.StringMatching("[a-e]").Draw(rt, "enrolled")),
+				Experiment: x.Key, EnrolledAt: genTime(rt, "enrolled"),
+				Variant: rapid.SampledFrom([]engine.VariantKey{"control", "warm"}).Draw(rt, "variant"),
+			})
+		}
+		compare := func() {
+			asOf := genTime(rt, "as of").Add(time.Duration(rapid.IntRange(0, 6).Draw(rt, "later")) * day)
+			got, err := s.Totals(ctx, x, asOf)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			first, arms, values := model.totals(x.Frozen, x.Policy.MaxDays, asOf)
+			gotArms, gotValues := foundTotals(got)
+			if (first == nil) != (got.First == nil) || (first != nil && !first.Equal(*got.First)) {
+				rt.Fatalf("first enrolment %v, want %v", got.First, first)
+			}
+			if diff := cmp.Diff(arms, gotArms); diff != "" {
+				rt.Fatalf("customers per arm as of %v (-exact +totals):\n%s", asOf, diff)
+			}
+			if diff := cmp.Diff(values, gotValues); diff != "" {
+				rt.Fatalf("values as of %v (-exact +totals):\n%s", asOf, diff)
+			}
+		}
+		for len(events)+len(enrolments) > 0 {
+			switch step := rapid.IntRange(0, 9).Draw(rt, "step"); {
+			case step < 4 && len(events) > 0:
+				n := rapid.IntRange(1, len(events)).Draw(rt, "batch")
+				batch := events[:n]
+				events = events[n:]
+				if rapid.Bool().Draw(rt, "send again later") {
+					events = append(events, batch[0])
+				}
+				statuses, err := s.InsertEvents(ctx, batch, start)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				for i, e := range batch {
+					id := identity{string(e.Customer), e.ID}
+					stored, known := model.events[id]
+					want := engine.RowAccepted
+					if known {
+						want = engine.RowConflict
+						if slices.Equal(stored.Digest(), e.Digest()) {
+							want = engine.RowDuplicate
+						}
+					} else {
+						model.events[id] = e
+					}
+					if statuses[i] != want {
+						rt.Fatalf("event %d of the batch: status %d, want %d", i, statuses[i], want)
+					}
+				}
+			case step < 7 && len(enrolments) > 0:
+				n := rapid.IntRange(1, len(enrolments)).Draw(rt, "batch")
+				batch := enrolments[:n]
+				enrolments = enrolments[n:]
+				statuses, err := s.InsertEnrolments(ctx, batch)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				for i, e := range batch {
+					stored, known := model.enrolments[e.Customer]
+					want := engine.RowAccepted
+					if known {
+						want = engine.RowConflict
+						if stored.Variant == e.Variant {
+							want = engine.RowDuplicate
+						}
+					} else {
+						model.enrolments[e.Customer] = e
+					}
+					if statuses[i] != want {
+						rt.Fatalf("enrolment %d of the batch: status %d, want %d", i, statuses[i], want)
+					}
+				}
+			case step == 7:
+				if _, err := s.Measure(ctx, x); err != nil {
+					rt.Fatal(err)
+				}
+			case step == 8:
+				compare()
+			default:
+				events, enrolments = shuffled(rt, events, "events"), shuffled(rt, enrolments, "enrolments")
+			}
+		}
+		compare()
+		compare()
+		// Measured from nothing, the values are those that grew bit by bit.
+		asOf := start.Add(20 * day)
+		grown, err := s.Totals(ctx, x, asOf)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		exec(t, s, `DELETE FROM measures WHERE experiment = $1`, x.Key)
+		exec(t, s, `DELETE FROM measure_cuts WHERE experiment = $1`, x.Key)
+		afresh, err := s.Totals(ctx, x, asOf)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		grownArms, grownValues := foundTotals(grown)
+		arms, values := foundTotals(afresh)
+		if diff := cmp.Diff(values, grownValues) + cmp.Diff(arms, grownArms); diff != "" || grown.DataCut != afresh.DataCut {
+			rt.Fatalf("bit by bit differs from afresh (-afresh +bit by bit):\n%s", diff)
+		}
+	})
+}
+
+func enrol(t *testing.T, s *Store, x engine.ExperimentKey, variant engine.VariantKey, at time.Time, customers ...string) {
+	t.Helper()
+	var batch []engine.Enrolment
+	for _, c := range customers {
+		batch = append(batch, engine.Enrolment{
+			Customer: engine.CustomerID(c), Experiment: x, Variant: variant, AssignmentKey: c, EnrolledAt: at,
+		})
+	}
+	must(s.InsertEnrolments(t.Context(), batch))(t)
+}
+
+func insert(t *testing.T, s *Store, events ...engine.Event) []engine.RowStatus {
+	t.Helper()
+	return must(s.InsertEvents(t.Context(), events, start))(t)
+}
+
+func ltv(key engine.ExperimentKey, from, to, maxDays int) *engine.Experiment {
+	x := &engine.Experiment{
+		Spec: engine.Spec{Key: key},
+		Frozen: []engine.Metric{{
+			Key: "ltv", Kind: engine.KindLTV, Events: []string{"order"}, Window: &engine.Window{FromDay: from, ToDay: to},
+		}},
+	}
+	x.Policy.MaxDays = maxDays
+	return x
+}
+
+func TestWindowEdges(t *testing.T) {
+	s := newStore(t)
+	x := ltv("edges", 1, 3, 0)
+	enrol(t, s, x.Key, "warm", start, "c")
+	insert(t, s,
+		order("c", "before", "1", start.Add(day-time.Microsecond)),
+		order("c", "first", "10", start.Add(day)),
+		order("c", "last", "100", start.Add(3*day-time.Microsecond)),
+		order("c", "after", "1000", start.Add(3*day)),
+	)
+	got := must(s.Totals(t.Context(), x, start.Add(9*day)))(t)
+	// from_day is inside the window and to_day is not: 10 + 100.
+	if sum := got.Values[0].Sum.String(); sum != "110" {
+		t.Errorf("sum %s, want 110", sum)
+	}
+}
+
+func TestMaturityEdge(t *testing.T) {
+	s := newStore(t)
+	x := ltv("maturity", 0, 3, 0)
+	enrol(t, s, x.Key, "warm", start, "c")
+	for _, tt := range []struct {
+		asOf            time.Time
+		enrolled, ripen int64
+	}{
+		{start.Add(-time.Microsecond), 0, 0},
+		{start, 1, 0},
+		{start.Add(3*day - time.Microsecond), 1, 0},
+		{start.Add(3 * day), 1, 1},
+	} {
+		got := must(s.Totals(t.Context(), x, tt.asOf))(t)
+		var enrolled, mature int64
+		for _, a := range got.Arms {
+			enrolled += a.Customers
+		}
+		for _, v := range got.Values {
+			mature += v.Mature
+		}
+		if enrolled != tt.enrolled || mature != tt.ripen {
+			t.Errorf("as of %v: %d enrolled and %d mature, want %d and %d", tt.asOf, enrolled, mature, tt.enrolled, tt.ripen)
+		}
+	}
+}
+
+// A report as of a past time sees nobody who came later, and the events that were late.
+func TestAsOfInThePast(t *testing.T) {
+	s := newStore(t)
+	x := ltv("past", 0, 2, 0)
+	enrol(t, s, x.Key, "warm", start, "early")
+	enrol(t, s, x.Key, "warm", start.Add(day), "later")
+	insert(t, s, order("early", "o1", "5", start.Add(time.Hour)), order("later", "o2", "7", start.Add(day+time.Hour)))
+	past := start.Add(2 * day)
+	if got := must(s.Totals(t.Context(), x, past))(t); got.Values[0].Mature != 1 || got.Values[0].Sum.String() != "5" {
+		t.Errorf("as of day 2: %+v, want the early customer's 5", got.Values)
+	}
+	insert(t, s, order("early", "o3", "0.5", start.Add(2*time.Hour)))
+	if got := must(s.Totals(t.Context(), x, past))(t); got.Values[0].Sum.String() != "5.5" {
+		t.Errorf("after a late event: %s, want 5.5", got.Values[0].Sum)
+	}
+}
+
+// max_days ends the enrolment that counts: whoever comes exactly then is out.
+func TestMaxDaysEdge(t *testing.T) {
+	s := newStore(t)
+	x := ltv("end", 0, 1, 2)
+	enrol(t, s, x.Key, "warm", start, "first")
+	enrol(t, s, x.Key, "warm", start.Add(2*day-time.Microsecond), "last")
+	enrol(t, s, x.Key, "warm", start.Add(2*day), "too late")
+	got := must(s.Totals(t.Context(), x, start.Add(10*day)))(t)
+	if got.Arms[0].Customers != 2 || got.Values[0].Mature != 2 {
+		t.Errorf("%d customers, %d mature, want the first and the last", got.Arms[0].Customers, got.Values[0].Mature)
+	}
+}
+
+// Two processes that measure one experiment at once, while events come in, agree with a
+// measurement from nothing.
+func TestMeasuringAtOnce(t *testing.T) {
+	s := newStore(t)
+	x := ltv("busy", 0, 9, 0)
+	enrol(t, s, x.Key, "warm", start, "a", "b", "c")
+	done := make(chan error)
+	const writers, rounds = 3, 15
+	for w := range writers {
+		go func() {
+			for i := range rounds {
+				_, err := s.InsertEvents(context.Background(), []engine.Event{
+					order(string(rune('a'+w)), fmt.Sprint(i), "1.1", start.Add(time.Duration(i)*time.Minute)),
+				}, start)
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 2 {
+		go func() {
+			var err error
+			for i := 0; i < rounds && err == nil; i++ {
+				_, err = s.Measure(context.Background(), x)
+			}
+			done <- err
+		}()
+	}
+	for range writers + 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	got := must(s.Totals(t.Context(), x, start.Add(20*day)))(t)
+	// 3 customers × 15 events × 1.1 = 49.5; squares 3 × 16.5² = 816.75.
+	if v := got.Values[0]; v.Sum.String() != "49.5" || v.SumSquares.String() != "816.75" {
+		t.Errorf("sum %s and squares %s, want 49.5 and 816.75", v.Sum, v.SumSquares)
+	}
+}

@@ -1,0 +1,350 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/pgtest"
+)
+
+// A proxy stands between the store and the server and loses what it is told to lose.
+type proxy struct {
+	network, address string // of the server
+	silent           atomic.Bool
+	mu               sync.Mutex
+	trigger          []byte // a statement that sets off the loss of a reply
+	after            int    // the replies to let through first
+	lost             int
+}
+
+// newProxy answers a proxy and the address of the same database through it.
+func newProxy(t *testing.T, dsn string) (*proxy, string) {
+	t.Helper()
+	config, err := pq.NewConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{network: "tcp", address: net.JoinHostPort(config.Host, fmt.Sprint(config.Port))}
+	if config.Host[0] == '/' {
+		p.network, p.address = "unix", fmt.Sprintf("%s/.s.PGSQL.%d", config.Host, config.Port)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(client)
+		}
+	}()
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, fmt.Sprintf("host=%s port=%s user='%s' password='%s' dbname='%s' sslmode=disable",
+		host, port, config.User, config.Password, config.Database)
+}
+
+// loseReply cuts the connection in place of one reply of the server to a statement that
+// holds text, when the server has sent it: what the statement did is done.
+func (p *proxy) loseReply(text string, after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trigger, p.after = []byte(text), after
+}
+
+// losses are the replies lost so far.
+func (p *proxy) losses() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+func (p *proxy) serve(client net.Conn) {
+	server, err := (&net.Dialer{}).DialContext(context.Background(), p.network, p.address)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	var armed atomic.Bool
+	go func() {
+		defer server.Close() //nolint:errcheck // the end of a test connection
+		p.pump(client, server, func(b []byte) bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.trigger != nil && bytes.Contains(b, p.trigger) {
+				p.trigger = nil
+				armed.Store(true)
+			}
+			return true
+		})
+	}()
+	defer client.Close() //nolint:errcheck // the end of a test connection
+	p.pump(server, client, func([]byte) bool {
+		if !armed.Load() {
+			return true
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.after > 0 {
+			p.after--
+			return true
+		}
+		p.lost++
+		return false
+	})
+}
+
+// pump copies until an end closes or pass answers false. While the proxy is silent it
+// swallows everything.
+func (p *proxy) pump(from, to net.Conn, pass func([]byte) bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil || !pass(buffer[:n]) {
+			return
+		}
+		if p.silent.Load() {
+			continue
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// Writes whose reply is lost and that are sent again have one effect. This driver would
+// otherwise send a statement again by itself, silently.
+func TestLostReplies(t *testing.T) {
+	dsn := pgtest.Database(t)
+	direct := openStore(t, dsn)
+	c := &clock{at: start}
+	e := newEngine(t, direct, c, 1)
+	catalogue(t, e)
+	x := running(t, e, spec("there"))
+	look := 1
+
+	for _, w := range []struct {
+		name   string
+		do     func(ctx context.Context, s *Store) error
+		effect string // what must be 1 afterwards
+		again  engine.Kind
+	}{
+		{"InsertEvents", func(ctx context.Context, s *Store) error {
+			_, err := s.InsertEvents(ctx, []engine.Event{order("a", "o1", "1", start)}, start)
+			return err
+		}, `SELECT count(*) FROM events WHERE customer_id = 'a'`, 0},
+		{"InsertExposures", func(ctx context.Context, s *Store) error {
+			_, err := s.InsertExposures(ctx, []engine.Exposure{{ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start}},
+				[]engine.Enrolment{{Customer: "a", Experiment: "there", Variant: "warm", EnrolledAt: start}}, start)
+			return err
+		}, `SELECT count(*) FROM exposures JOIN enrolments USING (customer_id)`, 0},
+		{"InsertEnrolments", func(ctx context.Context, s *Store) error {
+			_, err := s.InsertEnrolments(ctx, []engine.Enrolment{{Customer: "b", Experiment: "there", Variant: "warm", EnrolledAt: start}})
+			return err
+		}, `SELECT count(*) FROM enrolments WHERE customer_id = 'b'`, 0},
+		{"MergeCustomers", func(ctx context.Context, s *Store) error {
+			_, err := s.MergeCustomers(ctx, []engine.Customer{{ID: "a"}}, start)
+			return err
+		}, `SELECT count(*) FROM customers WHERE customer_id = 'a'`, 0},
+		{"PutTouchpoint", func(ctx context.Context, s *Store) error {
+			_, err := s.PutTouchpoint(ctx, &engine.Touchpoint{Key: "till", Channel: "store", Content: content("slip"), CreatedAt: start, UpdatedAt: start})
+			return err
+		}, `SELECT count(*) FROM touchpoints WHERE key = 'till'`, 0},
+		{"PutMetric", func(ctx context.Context, s *Store) error {
+			_, err := s.PutMetric(ctx, &engine.Metric{Key: "m"}, start)
+			return err
+		}, `SELECT count(*) FROM metrics WHERE key = 'm'`, 0},
+		{"PutLayer", func(ctx context.Context, s *Store) error {
+			_, err := s.PutLayer(ctx, &engine.Layer{Key: "l", Salt: "s"})
+			return err
+		}, `SELECT count(*) FROM layers WHERE key = 'l'`, 0},
+		{"CreateExperiment", func(ctx context.Context, s *Store) error {
+			return s.CreateExperiment(ctx, &engine.Experiment{Spec: *spec("new"), Status: engine.StatusDraft, Version: 1, Salt: "s", CreatedAt: start, UpdatedAt: start})
+		}, `SELECT count(*) FROM experiments WHERE key = 'new'`, engine.KindConflict},
+		{"ChangeExperiment", func(ctx context.Context, s *Store) error {
+			return s.ChangeExperiment(ctx, "there", func(change *engine.Change) error {
+				if change.Experiment.Status != engine.StatusRunning {
+					return engine.Errorf(engine.KindConflict, "wrong_status", "it is %s", change.Experiment.Status)
+				}
+				change.Experiment.Status = engine.StatusPaused
+				return nil
+			})
+		}, `SELECT version - 2 FROM experiments WHERE key = 'there' AND status = 'paused'`, engine.KindConflict},
+		{"SaveReport", func(ctx context.Context, s *Store) error {
+			exec(t, direct, `UPDATE experiments SET status = 'running' WHERE key = 'there'`)
+			return s.SaveReport(ctx, &engine.Report{Experiment: x.Key, AsOf: start, ComputedAt: start, Look: &look},
+				&engine.Decision{ID: "d1", Experiment: x.Key, Action: engine.ActionPromote, Mode: engine.ModeAuto, DecidedAt: start})
+		}, `SELECT count(*) FROM reports JOIN decisions USING (experiment) WHERE superseded_at IS NULL`, engine.KindConflict},
+		{"CreateKey", func(ctx context.Context, s *Store) error {
+			return s.CreateKey(ctx, &engine.Key{ID: "k1", Name: "n", CreatedAt: start})
+		}, `SELECT count(*) FROM api_keys`, engine.KindConflict},
+		{"RevokeKey", func(ctx context.Context, s *Store) error {
+			return s.RevokeKey(ctx, "k1", start)
+		}, `SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL`, 0},
+		{"ClaimIdempotency", func(ctx context.Context, s *Store) error {
+			_, err := s.ClaimIdempotency(ctx, engine.IdempotencyClaim{Owner: "k1", Key: "i", Digest: []byte("d")}, start)
+			return err
+		}, `SELECT count(*) FROM idempotency_keys WHERE status = 0`, 0},
+		{"SaveIdempotency", func(ctx context.Context, s *Store) error {
+			return s.SaveIdempotency(ctx, engine.IdempotencyClaim{Owner: "k1", Key: "i"}, &engine.IdempotentAnswer{Status: 201})
+		}, `SELECT count(*) FROM idempotency_keys WHERE status = 201`, 0},
+		{"Measure", func(ctx context.Context, s *Store) error {
+			_, err := s.Measure(ctx, x)
+			return err
+		}, `SELECT count(*) FROM measures`, 0},
+		{"FixReportingCurrency", func(ctx context.Context, s *Store) error {
+			return s.FixReportingCurrency(ctx, "EUR")
+		}, `SELECT count(*) FROM configuration WHERE reporting_currency = 'EUR'`, 0},
+		{"RunExclusively", func(ctx context.Context, s *Store) error {
+			_, err := s.RunExclusively(ctx, "job", c.Now, func(context.Context) (int, error) { return 7, nil })
+			return err
+		}, `SELECT count(*) FROM job_runs WHERE row_count = 7`, 0},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			p, through := newProxy(t, dsn)
+			s := openStore(t, through)
+			if err := s.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p.loseReply("COMMIT", 0)
+			if err := w.do(t.Context(), s); err == nil {
+				t.Error("a write whose commit was not confirmed was answered as done")
+			} else {
+				kindOf(t, err, engine.KindUnavailable, "")
+			}
+			if p.losses() != 1 {
+				t.Fatalf("%d replies lost, want 1", p.losses())
+			}
+			if err := w.do(t.Context(), s); engine.KindOf(err) != w.again || (w.again == 0 && err != nil) {
+				t.Errorf("sent again: %v", err)
+			}
+			if n := count(t, direct, w.effect); n != 1 {
+				t.Errorf("%d effects, want 1", n)
+			}
+		})
+	}
+}
+
+// The same loss one step earlier, at the reply of the statement itself: the transaction is
+// gone, nothing is half done, and the second sending does it once.
+func TestLostReplyOfAStatement(t *testing.T) {
+	dsn := pgtest.Database(t)
+	direct := openStore(t, dsn)
+	p, through := newProxy(t, dsn)
+	s := openStore(t, through)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events := []engine.Event{order("a", "o1", "1", start), order("a", "o2", "2", start)}
+	for _, after := range []int{0, 1} { // the reply to its parsing, and to its execution
+		p.loseReply("INSERT INTO events", after)
+		_, err := s.InsertEvents(t.Context(), events, start)
+		kindOf(t, err, engine.KindUnavailable, "database_unavailable")
+		if n := count(t, direct, `SELECT count(*) FROM events`); n != 0 {
+			t.Fatalf("%d events of a transaction that was cut", n)
+		}
+	}
+	if p.losses() != 2 {
+		t.Fatalf("%d replies lost, want 2", p.losses())
+	}
+	for _, want := range []engine.RowStatus{accepted, duplicate} {
+		if got := must(s.InsertEvents(t.Context(), events, start))(t); got[0] != want || got[1] != want {
+			t.Errorf("statuses %v, want %v", got, want)
+		}
+	}
+}
+
+// The trap itself, so that the guard is known to be needed: outside a transaction the
+// driver sends a statement again after a lost reply, and says nothing.
+func TestTheDriverRepeatsOutsideTransactions(t *testing.T) {
+	dsn := pgtest.Database(t)
+	p, through := newProxy(t, dsn)
+	s := openStore(t, through)
+	exec(t, s, `CREATE TABLE doubled (n integer)`)
+	p.loseReply("INSERT INTO doubled", 0)
+	_, err := s.bulk.ExecContext(t.Context(), `INSERT INTO doubled VALUES (1)`)
+	if n := count(t, s, `SELECT count(*) FROM doubled`); err != nil || n != 2 {
+		t.Errorf("%d rows and error %v, where 2 and none are known: if the driver has mended it, this test may go", n, err)
+	}
+}
+
+// A link that swallows everything ends a call within the pool's limit of silence, also
+// when the caller's own deadline is earlier and the driver does not keep it.
+func TestBlackHole(t *testing.T) {
+	const silence = 400 * time.Millisecond
+	tight := limits{connections: 2, statement: 300 * time.Millisecond, silence: silence}
+	for _, tt := range []struct {
+		name string
+		do   func(ctx context.Context, s *Store) error
+	}{
+		{"a read", func(ctx context.Context, s *Store) error { return s.Ping(ctx) }},
+		{"a write", func(ctx context.Context, s *Store) error {
+			_, err := s.InsertEvents(ctx, []engine.Event{order("a", "o1", "1", start)}, start)
+			return err
+		}},
+		{"an enrolment", func(ctx context.Context, s *Store) error {
+			_, err := s.InsertEnrolments(ctx, []engine.Enrolment{{Customer: "b", Experiment: "x", Variant: "v", EnrolledAt: start}})
+			return err
+		}},
+		{"a job", func(ctx context.Context, s *Store) error {
+			_, err := s.RunExclusively(ctx, "job", (&clock{at: start}).Now, func(context.Context) (int, error) { return 0, nil })
+			return err
+		}},
+	} {
+		for _, deadline := range []time.Duration{0, 100 * time.Millisecond} {
+			t.Run(fmt.Sprint(tt.name, ", deadline ", deadline), func(t *testing.T) {
+				t.Parallel()
+				p, through := newProxy(t, pgtest.Database(t))
+				s := must(open(through, tight, tight))(t)
+				t.Cleanup(func() {
+					p.silent.Store(false)
+					_ = s.Close()
+				})
+				if err := tt.do(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+				p.silent.Store(true)
+				ctx := t.Context()
+				if deadline > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, deadline)
+					defer cancel()
+				}
+				began := time.Now()
+				err := tt.do(ctx, s)
+				took := time.Since(began)
+				if engine.KindOf(err) != engine.KindUnavailable {
+					t.Errorf("error %v, want unavailable", err)
+				}
+				// Twice, for the goodbye on a second connection, and room for a busy machine.
+				if limit := 2*silence + 2*time.Second; took > limit {
+					t.Errorf("it took %v, above %v", took, limit)
+				}
+				// When the link is back, so is the store.
+				p.silent.Store(false)
+				if err := errors.Join(tt.do(t.Context(), s), tt.do(t.Context(), s)); err != nil {
+					t.Logf("first calls after the silence: %v", err)
+				}
+				if err := s.Ping(t.Context()); err != nil {
+					t.Errorf("after the silence: %v", err)
+				}
+			})
+		}
+	}
+}
