@@ -1,10 +1,6 @@
 package stats
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "math"
 
 // LogBeta returns ln B(a, b) for a, b > 0 without the cancellation of three
 // log-gammas: Stirling's main terms are combined first and only the small
@@ -34,17 +30,7 @@ func LogBeta(a, b float64) float64 {
 
 // BetaCDF returns the regularised incomplete beta function I_x(a, b), the lower
 // tail of the beta distribution. NaN outside a, b > 0.
-func BetaCDF(x, a, b float64) float64 {
-	switch {
-	case math.IsNaN(x) || !(a > 0) || !(b > 0) || math.IsInf(a, 1) || math.IsInf(b, 1):
-		return math.NaN()
-	case x <= 0:
-		return 0
-	case x >= 1:
-		return 1
-	}
-	return mathext.RegIncBeta(a, b, x)
-}
+func BetaCDF(x, a, b float64) float64 { return betaTail(1-x, x, b, a) }
 
 // BetaSF returns 1 - I_x(a, b) = I_{1-x}(b, a), the upper tail.
 func BetaSF(x, a, b float64) float64 { return betaTail(x, 1-x, a, b) }
@@ -60,11 +46,45 @@ func betaTail(x, y, a, b float64) float64 {
 	case y <= 0:
 		return 0
 	}
-	front := math.Exp(a*math.Log(x) + b*math.Log(y) - LogBeta(a, b))
+	front := betaFront(x, y, a, b)
 	if x*(a+b+2) < a+1 {
 		return 1 - front*betaFraction(a, b, x)/a
 	}
 	return front * betaFraction(b, a, y) / b
+}
+
+// betaFront returns x^a y^b/B(a, b). With s = a+b, u = xs/a - 1 and v = ys/b - 1,
+// where au + bv = 0, its logarithm is
+//
+//	a (ln(1+u) - u) + b (ln(1+v) - v) + ln(ab/s)/2 - ln √(2π) - r(a) - r(b) + r(s),
+//
+// r being Stirling's remainder: near the mean nothing of the size of a cancels.
+func betaFront(x, y, a, b float64) float64 {
+	s := a + b
+	if math.IsInf(s, 1) {
+		return math.NaN()
+	}
+	part := func(x, a float64) float64 {
+		if ratio := x * s / a; ratio < 0.95 {
+			return math.Log(ratio) - (ratio - 1)
+		}
+		return logMinus((x*s - a) / a)
+	}
+	return math.Exp(a*part(x, a) + b*part(y, b) + 0.5*math.Log(a/s*b) -
+		logSqrt2Pi - stirling(a) - stirling(b) + stirling(s))
+}
+
+// logMinus returns ln(1+u) - u for u > -1, by its series near 0.
+func logMinus(u float64) float64 {
+	if math.Abs(u) > 0.05 {
+		return math.Log1p(u) - u
+	}
+	sum, power := 0.0, u
+	for k := 2.0; k < 15; k++ {
+		power *= -u
+		sum += power / k
+	}
+	return sum
 }
 
 // BetaQuantile returns the x with I_x(a, b) = p, by the root of the smaller tail

@@ -38,7 +38,6 @@ func overChi(df float64, g func(s float64) float64) float64 {
 	hi := math.Sqrt((df+width+2*left)/df) - 1
 	front := math.Ln2 + 0.5*math.Log(h) - logSqrt2Pi - stirling(h)
 	return integratePieces([]float64{lo, hi}, (hi-lo)/16, func(d float64) float64 {
-		log := math.Log1p(d)
-		return g(1+d) * math.Exp(front+h*(2*(log-d)-d*d)-log)
+		return g(1+d) * math.Exp(front+h*(2*logMinus(d)-d*d)-math.Log1p(d))
 	})
 }
