@@ -39,15 +39,25 @@
 //
 // # Where to find what
 //
-//   - sufficient statistics, results: [Moments], [Comparison], [Interval], [Warning]
+//   - sufficient statistics and results: [Moments], [PairMoments], [Comparison], [Interval], [Warning]
 //   - means: [Welch], [Pooled], [MeanZ], [MeanErrors]
-//   - proportions: [ProportionZ], [ProportionZPooled], [Newcombe], [Wilson] and others
-//   - relative effects: [LiftDelta], [LiftLog], [Fieller], [ShowLift]
-//   - sample ratio: [SampleRatioChi2], [SampleRatioSequential]
-//   - sequences: [ConfidenceSequence], [OneSidedSequence], [Rho2]
+//   - proportions: [ProportionZ], [ProportionZPooled], [Newcombe], [Wilson], [FisherExact] and others
+//   - ratios of sums: [Ratio], [RatioCuped]
+//   - a covariate: [Cuped], [CupedSlope], [LinAdjusted]
+//   - caps: [PooledCaps]
+//   - relative effects: [ShowLift], [LiftDelta], [LiftLog], [Fieller]
+//   - strata and clusters: [PostStratified], [MantelHaenszel], [Clustered]
+//   - sample ratio: [SampleRatioSequential], [SampleRatioChi2]
+//   - open-ended looks: [ConfidenceSequence], [OneSidedSequence], [Rho2], [Look]
+//   - planned looks: [Plan], [CrossingProbabilities], [IndependentIncrements]
 //   - guardrails: [NonInferiorAbsolute], [NonInferiorRelative], [NonInferiorSequence]
-//   - several comparisons: [Adjust]
+//   - several comparisons: [Adjust], [WeightedHolm], [EBH], [DunnettCritical]
+//   - planning: [MeanPower], [MinimalEffect], [MeanSampleSize] and others
+//   - past tests: [CombineRandom], [ShrinkToZero], [SurrogateIndex]
+//   - for showing: [NormalPosterior], [BetaBinomial]; for allocating: [ProbBest], [TopTwo]
 //   - distributions with correct far tails: [NormalSF], [StudentSF], [ChiSquareSF] and others
+//   - in subpackages: how long customers stay (survival), what they spent over a
+//     window (ltv), what they will still spend (clv)
 //
 // The pages under docs/methods say for each method which question it answers,
 // its formula and source, and when it lies.
