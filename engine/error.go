@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says what sort of failure an Error is. The API maps each kind to one status.
@@ -83,10 +84,18 @@ func KindOf(err error) Kind {
 // violations gathers every broken rule of one input, so that people mend them in one go.
 type violations struct {
 	code   string
+	broken int // rules
 	fields []FieldError
 }
 
+// maxFields is how many bad fields are named: no input is mended a thousand at a time.
+const maxFields = 100
+
 func (v *violations) add(pointer, format string, args ...any) {
+	v.broken++
+	if v.broken > maxFields {
+		return
+	}
 	v.fields = append(v.fields, FieldError{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
 }
 
@@ -98,6 +107,9 @@ func (v *violations) addCode(code, pointer, format string, args ...any) {
 	v.add(pointer, format, args...)
 }
 
+// pointerToken writes a name as a part of a JSON pointer.
+func pointerToken(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
+
 func (v *violations) err(noun string) error {
 	if len(v.fields) == 0 {
 		return nil
@@ -106,7 +118,7 @@ func (v *violations) err(noun string) error {
 	if code == "" {
 		code = "invalid"
 	}
-	e := Errorf(KindInvalid, code, "this %s breaks %d rules", noun, len(v.fields))
+	e := Errorf(KindInvalid, code, "this %s breaks %d rules", noun, v.broken)
 	if len(v.fields) == 1 {
 		e.Message = fmt.Sprintf("this %s is not valid: %s", noun, v.fields[0].Detail)
 	}

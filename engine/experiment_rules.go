@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -18,6 +22,7 @@ const (
 	maxRampSteps  = 20
 	maxRampHours  = 24 * 90
 	maxTouchpoint = 100
+	maxCustomers  = 1_000_000_000 // of an arm
 )
 
 // Validate checks a spec by itself and fills in what may be left out. Whether the
@@ -29,8 +34,7 @@ func (s *Spec) Validate() error {
 	}
 	if s.Name == "" {
 		s.Name = string(s.Key)
-	}
-	if !validText(s.Name, maxName) {
+	} else if !validText(s.Name, maxName) {
 		v.add("/name", textRule, maxName)
 	}
 	if len(s.Hypothesis) > maxProse {
@@ -68,6 +72,7 @@ func (s *Spec) checkTouchpoints(v *violations) {
 	}
 	if len(s.Touchpoints) > maxTouchpoint {
 		v.add("/touchpoints", "must name at most %d touchpoints", maxTouchpoint)
+		return
 	}
 	for i, key := range s.Touchpoints {
 		if slices.Contains(s.Touchpoints[:i], key) {
@@ -79,6 +84,7 @@ func (s *Spec) checkTouchpoints(v *violations) {
 func (s *Spec) checkVariants(v *violations) {
 	if len(s.Variants) < 2 || len(s.Variants) > maxVariants {
 		v.add("/variants", "must be 2 to %d variants", maxVariants)
+		return
 	}
 	controls := 0
 	for i, variant := range s.Variants {
@@ -95,15 +101,15 @@ func (s *Spec) checkVariants(v *violations) {
 		if variant.Weight < 1 || variant.Weight > maxWeight {
 			v.add(at+"/weight", "must be a whole number from 1 to %d", maxWeight)
 		}
-		for touchpoint, content := range variant.Content {
-			pointer := at + "/content/" + string(touchpoint)
+		for _, touchpoint := range slices.Sorted(maps.Keys(variant.Content)) {
+			pointer, content := at+"/content/"+pointerToken(string(touchpoint)), variant.Content[touchpoint]
 			if !slices.Contains(s.Touchpoints, touchpoint) {
 				v.add(pointer, "%q is not among the experiment's touchpoints", touchpoint)
 			}
 			checkContent(v, pointer, content)
 		}
 	}
-	if controls != 1 && len(s.Variants) > 0 {
+	if controls != 1 {
 		v.add("/variants", "must have exactly one control, not %d", controls)
 	}
 }
@@ -115,6 +121,7 @@ func (m *Metrics) check(v *violations) {
 	all := m.all()
 	if len(all) > maxMetrics {
 		v.add("/metrics", "must be at most %d metrics", maxMetrics)
+		return
 	}
 	for i, a := range all {
 		if slices.ContainsFunc(all[:i], func(b roleMetric) bool { return a.key == b.key }) {
@@ -156,8 +163,8 @@ func (p *Plan) check(v *violations) {
 	if p.PromoteAbove < -1 || p.PromoteAbove > 10 {
 		v.add("/plan/promote_above", "must be a share of control's mean from -1 to 10")
 	}
-	if p.PlannedCustomers < 0 {
-		v.add("/plan/planned_customers", "must be at least 1 per arm")
+	if p.PlannedCustomers < 0 || p.PlannedCustomers > maxCustomers {
+		v.add("/plan/planned_customers", "must be 1 to %d per arm", maxCustomers)
 	}
 }
 
@@ -171,8 +178,8 @@ func (p *Policy) check(v *violations) {
 	if p.MaxDays < 0 || p.MaxDays > maxDays || (p.MaxDays > 0 && p.MaxDays < p.MinDays) {
 		v.add("/policy/max_days", "must be at least min_days and at most %d", maxDays)
 	}
-	if p.MinCustomers < 1 {
-		v.add("/policy/min_customers", "must be at least 1")
+	if p.MinCustomers < 1 || p.MinCustomers > maxCustomers {
+		v.add("/policy/min_customers", "must be 1 to %d", maxCustomers)
 	}
 	last := 0.0
 	for i, step := range p.Ramp {
@@ -258,12 +265,27 @@ func sameVariants(a, b []Variant) bool {
 			return false
 		}
 		for touchpoint, content := range x.Content {
-			if string(content) != string(y.Content[touchpoint]) {
+			if !sameJSON(content, y.Content[touchpoint]) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// sameJSON compares what two documents say, not how they are written: escapes, spaces and
+// the order of members do not matter, the digits of a number do.
+func sameJSON(a, b json.RawMessage) bool {
+	x, okX := exactJSON(a)
+	y, okY := exactJSON(b)
+	return okX && okY && reflect.DeepEqual(x, y)
+}
+
+// exactJSON reads a document and keeps its numbers as their digits.
+func exactJSON(raw json.RawMessage) (v any, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return v, d.Decode(&v) == nil
 }
 
 // notBuilt answers with KindNotBuilt when the experiment needs a part of the contract

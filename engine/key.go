@@ -50,9 +50,16 @@ func (k *Key) validate() error {
 	if len(k.Scopes) == 0 {
 		v.add("/scopes", "must name at least one scope; each %s", oneOf(Scopes))
 	}
+	if len(k.Scopes) > len(Scopes) {
+		v.add("/scopes", "must name each scope at most once")
+		return v.err("key")
+	}
 	for i, scope := range k.Scopes {
-		if !slices.Contains(Scopes, scope) {
+		switch {
+		case !slices.Contains(Scopes, scope):
 			v.add("/scopes/"+strconv.Itoa(i), "%s", oneOf(Scopes))
+		case slices.Contains(k.Scopes[:i], scope):
+			v.add("/scopes/"+strconv.Itoa(i), "%q stands twice", scope)
 		}
 	}
 	return v.err("key")

@@ -92,8 +92,7 @@ func (m *Metric) Validate() error {
 	}
 	if m.Name == "" {
 		m.Name = string(m.Key)
-	}
-	if !validText(m.Name, maxName) {
+	} else if !validText(m.Name, maxName) {
 		v.add("/name", textRule, maxName)
 	}
 	if !slices.Contains(MetricKinds, m.Kind) {
@@ -118,6 +117,7 @@ func checkEventTypes(v *violations, pointer string, types []string, required boo
 	}
 	if len(types) > maxEvents {
 		v.add(pointer, "must name at most %d event types", maxEvents)
+		return
 	}
 	for i, t := range types {
 		at := pointer + "/" + strconv.Itoa(i)

@@ -32,8 +32,7 @@ func (t *Touchpoint) Validate() error {
 	}
 	if t.Name == "" {
 		t.Name = string(t.Key)
-	}
-	if !validText(t.Name, maxName) {
+	} else if !validText(t.Name, maxName) {
 		v.add("/name", textRule, maxName)
 	}
 	if !slices.Contains(Channels, t.Channel) {
