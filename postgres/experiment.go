@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -74,7 +75,7 @@ func (s *Store) CreateExperiment(ctx context.Context, x *engine.Experiment) erro
 		if taken {
 			return engine.Errorf(engine.KindConflict, "key_taken", "there is an experiment %q already", x.Key)
 		}
-		spec, err := json.Marshal(x.Spec)
+		spec, err := marshalSpec(&x.Spec)
 		if err != nil {
 			return err
 		}
@@ -86,6 +87,16 @@ func (s *Store) CreateExperiment(ctx context.Context, x *engine.Experiment) erro
 			pq.Array(texts[string](x.Metrics.Keys())), x.Salt, x.CreatedAt, x.UpdatedAt)
 		return err
 	})
+}
+
+// marshalSpec writes a spec with its contents as they are. The encoder's habit of escaping
+// markup would make them other texts than those of the touchpoints that they take over.
+func marshalSpec(spec *engine.Spec) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(spec)
+	return b.Bytes(), err
 }
 
 // Experiment implements engine.Experiments.
@@ -252,7 +263,7 @@ func loadChange(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*en
 }
 
 func saveExperiment(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) error {
-	spec, err := json.Marshal(x.Spec)
+	spec, err := marshalSpec(&x.Spec)
 	if err != nil {
 		return err
 	}
