@@ -37,6 +37,9 @@ func (s *Server) assign(c *gin.Context) (reply, error) {
 	if err := decode(body, &b); err != nil {
 		return reply{}, err
 	}
+	if b.Touchpoint == "" {
+		return reply{}, at("/touchpoint", engine.Errorf(engine.KindInvalid, "touchpoint_missing", "must name a touchpoint"))
+	}
 	request := engine.AssignRequest{Touchpoint: engine.TouchpointKey(b.Touchpoint), Record: true}
 	set(&request.Record, b.Record)
 	switch {

@@ -275,7 +275,7 @@ type customerBody struct {
 func (j *customerBody) customer() (engine.Customer, error) {
 	customer := engine.Customer{ID: engine.CustomerID(j.Customer), Attributes: engine.Attributes{}}
 	for name, value := range j.Attributes {
-		customer.Attributes[name] = json.RawMessage(compact(value))
+		customer.Attributes[name] = json.RawMessage(plain(value))
 	}
 	return customer, nil
 }

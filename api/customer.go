@@ -51,7 +51,7 @@ func (s *Server) putCustomer(c *gin.Context) (reply, error) {
 	}
 	customer := engine.Customer{ID: engine.CustomerID(c.Param("identifier")), Attributes: engine.Attributes{}}
 	for name, value := range b.Attributes {
-		customer.Attributes[name] = json.RawMessage(compact(value))
+		customer.Attributes[name] = json.RawMessage(plain(value))
 	}
 	isNew, err := s.engine.PutCustomer(c.Request.Context(), customer)
 	if err != nil {

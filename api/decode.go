@@ -28,6 +28,10 @@ func decode(body []byte, into any) error {
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return decodeError(err)
 	}
+	// A null is nothing to Unmarshal; as a whole body it is of the wrong type.
+	if jsontext.Value(body).Kind() == 'n' {
+		return malformed("wrong_type", "", "must be an object")
+	}
 	return checkText(body)
 }
 
@@ -152,13 +156,14 @@ func (k keys) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(k))
 }
 
-// compact drops the spaces between the tokens of a document.
-func compact(raw jsontext.Value) []byte {
+// plain writes a document in one way: no spaces between its tokens and no escapes that it
+// could do without. Numbers and the order of members stay as they are.
+func plain(raw jsontext.Value) []byte {
 	if raw == nil {
 		return nil
 	}
 	c := raw.Clone()
-	if err := c.Compact(); err != nil {
+	if err := c.Format(); err != nil {
 		return raw
 	}
 	return c
@@ -169,9 +174,6 @@ func mergePatch(document, patch []byte) ([]byte, error) {
 	var target, change map[string]jsontext.Value
 	if err := json.Unmarshal(patch, &change); err != nil {
 		return nil, decodeError(err)
-	}
-	if change == nil {
-		return nil, malformed("wrong_type", "", "a merge patch must be an object")
 	}
 	if err := json.Unmarshal(document, &target); err != nil || target == nil {
 		target = map[string]jsontext.Value{}

@@ -76,6 +76,6 @@ func (s *Server) fail(c *gin.Context, err error) {
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusNotImplemented && !abandoned {
 		s.log.ErrorContext(c.Request.Context(), "request failed", "request_id", p.RequestID, "code", p.Code, "error", err)
 	}
-	s.write(c, p.Status, "application/problem+json", p)
+	s.write(c, p)
 	c.Abort()
 }

@@ -210,7 +210,7 @@ func (b *experimentBody) spec() (*engine.Spec, error) {
 			if variant.Content == nil {
 				variant.Content = map[engine.TouchpointKey]json.RawMessage{}
 			}
-			variant.Content[engine.TouchpointKey(key)] = compact(content)
+			variant.Content[engine.TouchpointKey(key)] = plain(content)
 		}
 		s.Variants = append(s.Variants, variant)
 	}
@@ -366,45 +366,47 @@ func (s *Server) deleteExperiment(c *gin.Context) (reply, error) {
 	return noContent(), s.engine.DeleteExperiment(c.Request.Context(), engine.ExperimentKey(key), version)
 }
 
-// actionBody is what an action may be sent with.
-type actionBody struct {
-	Variant string `json:"variant"`
-	Reason  string `json:"reason"`
-}
-
-// action reads an action. Its body may be left out.
-func (s *Server) action(c *gin.Context) (engine.Action, error) {
-	key, err := pathKey(c, "key", "experiment")
-	if err != nil {
-		return engine.Action{}, err
-	}
-	a := engine.Action{Experiment: engine.ExperimentKey(key), By: caller(c).Name}
-	body, err := readBody(c, maxBody)
-	if err != nil || len(body) == 0 {
-		return a, err
-	}
-	var b actionBody
-	if err := decode(body, &b); err != nil {
-		return a, err
-	}
-	if len(b.Reason) > 2000 {
-		return a, at("/reason", engine.Errorf(engine.KindInvalid, "invalid", "must be at most 2000 bytes"))
-	}
-	a.Variant, a.Reason = engine.VariantKey(b.Variant), b.Reason
-	return a, nil
-}
-
-// act makes the handler of an action.
+// act makes the handler of an action. Its body may be left out.
 func (s *Server) act(do func(context.Context, engine.Action) (*engine.Experiment, error)) func(*gin.Context) (reply, error) {
 	return func(c *gin.Context) (reply, error) {
-		a, err := s.action(c)
-		if err != nil {
+		var b struct {
+			Reason string `json:"reason"`
+		}
+		if err := readOptional(c, &b); err != nil {
 			return reply{}, err
 		}
-		x, err := do(c.Request.Context(), a)
-		if err != nil {
-			return reply{}, err
-		}
-		return experimentReply(200, x), nil
+		return perform(c, do, engine.Action{Reason: b.Reason})
 	}
 }
+
+// promote is the action that names a variant.
+func (s *Server) promote(c *gin.Context) (reply, error) {
+	var b struct {
+		Variant string `json:"variant"`
+		Reason  string `json:"reason"`
+	}
+	if err := readOptional(c, &b); err != nil {
+		return reply{}, err
+	}
+	return perform(c, s.engine.Promote, engine.Action{Variant: engine.VariantKey(b.Variant), Reason: b.Reason})
+}
+
+// perform lets the caller do an action on the experiment of the path.
+func perform(c *gin.Context, do func(context.Context, engine.Action) (*engine.Experiment, error), a engine.Action) (reply, error) {
+	key, err := pathKey(c, "key", "experiment")
+	if err != nil {
+		return reply{}, err
+	}
+	if len(a.Reason) > maxReason {
+		return reply{}, at("/reason", engine.Errorf(engine.KindInvalid, "invalid", "must be at most %d bytes", maxReason))
+	}
+	a.Experiment, a.By = engine.ExperimentKey(key), caller(c).Name
+	x, err := do(c.Request.Context(), a)
+	if err != nil {
+		return reply{}, err
+	}
+	return experimentReply(200, x), nil
+}
+
+// maxReason is the longest reason of an action, in bytes.
+const maxReason = 2000

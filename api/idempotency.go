@@ -68,8 +68,9 @@ func (s *Server) idempotently(handle func(*gin.Context) (reply, error)) func(*gi
 
 // keptAnswer is the sealed form of a reply.
 type keptAnswer struct {
-	ETag string `json:"etag"`
-	Body []byte `json:"body"`
+	ETag        string `json:"etag"`
+	ContentType string `json:"content_type"`
+	Body        []byte `json:"body"`
 }
 
 func (s *Server) again(c *gin.Context, claim engine.IdempotencyClaim, first *engine.IdempotentAnswer) (reply, error) {
@@ -97,15 +98,15 @@ func (s *Server) again(c *gin.Context, claim engine.IdempotencyClaim, first *eng
 	if err := json.Unmarshal(opened, &kept); err != nil {
 		return reply{}, err
 	}
-	return reply{status: first.Status, etag: kept.ETag, body: encodedBody{"application/json", kept.Body}}, nil
+	return reply{status: first.Status, etag: kept.ETag, body: encodedBody{kept.ContentType, kept.Body}}, nil
 }
 
 func (s *Server) seal(c *gin.Context, claim engine.IdempotencyClaim, answer reply) ([]byte, error) {
-	body, err := json.Marshal(answer.body, json.Deterministic(true))
+	encoded, err := encode(c, answer.body)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := json.Marshal(keptAnswer{answer.etag, body})
+	kept, err := json.Marshal(keptAnswer{answer.etag, encoded.contentType, encoded.data})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (s *Server) putLayer(c *gin.Context) (reply, error) {
 	var b struct {
 		Key string `json:"key"`
 	}
-	if err := read(c, &b); err != nil {
+	if err := readOptional(c, &b); err != nil {
 		return reply{}, err
 	}
 	key, err := keyInPath(c, b.Key)

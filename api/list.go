@@ -65,6 +65,10 @@ func list[T, J any](
 	if len(entries) > limit {
 		next := base64.RawURLEncoding.EncodeToString([]byte(key(&entries[limit-1])))
 		answer.NextCursor = &next
+		// The body has no place for the cursor when it is CSV.
+		query := c.Request.URL.Query()
+		query.Set("cursor", next)
+		c.Header("Link", "<"+c.Request.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
 	}
 	return ok(answer), nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -67,6 +68,11 @@ func (s *Server) serve(r route) gin.HandlerFunc {
 		handle = s.idempotently(handle)
 	}
 	return func(c *gin.Context) {
+		// The router takes nothing for a key too: /v1/experiments//decisions.
+		if slices.ContainsFunc(c.Params, func(p gin.Param) bool { return p.Value == "" }) {
+			s.fail(c, noSuchRoute(c))
+			return
+		}
 		if len(r.scopes) > 0 {
 			if err := s.authenticate(c, r.scopes); err != nil {
 				s.fail(c, err)
@@ -98,16 +104,30 @@ func (s *Server) respond(c *gin.Context, answer reply) {
 		c.Status(answer.status)
 		c.Writer.WriteHeaderNow()
 	case encodedBody:
-		c.Data(answer.status, body.contentType, body.data)
+		send(c, answer.status, body)
 	default:
-		if wantsCSV(c) {
-			if data, ok := csvOf(answer.body); ok {
-				c.Data(answer.status, "text/csv; charset=utf-8", data)
-				return
-			}
+		encoded, err := encode(c, answer.body)
+		if err != nil {
+			s.fail(c, err)
+			return
 		}
-		s.write(c, answer.status, "application/json", answer.body)
+		send(c, answer.status, encoded)
 	}
+}
+
+// encode writes a body, whole, before a byte goes out: a value that cannot be encoded must
+// not become an empty answer.
+func encode(c *gin.Context, body any) (encodedBody, error) {
+	if wantsCSV(c) {
+		if data, ok := csvOf(body); ok {
+			return encodedBody{"text/csv; charset=utf-8", data}, nil
+		}
+	}
+	data, err := json.Marshal(body, json.Deterministic(true))
+	if err != nil {
+		return encodedBody{}, fmt.Errorf("the answer cannot be encoded: %w", err)
+	}
+	return encodedBody{"application/json", data}, nil
 }
 
 // encodedBody is an answer that is encoded already.
@@ -119,7 +139,7 @@ type encodedBody struct {
 // authenticate finds the request's key and checks that it has one of the scopes.
 func (s *Server) authenticate(c *gin.Context, scopes []engine.Scope) error {
 	secret := c.GetHeader("X-API-Key")
-	if bearer, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer "); ok {
+	if scheme, bearer, ok := strings.Cut(c.GetHeader("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		secret = strings.TrimSpace(bearer)
 	}
 	key, err := s.engine.Authenticate(secret)
@@ -176,6 +196,15 @@ func readBody(c *gin.Context, limit int64) ([]byte, error) {
 func read(c *gin.Context, into any) error {
 	body, err := readBody(c, maxBody)
 	if err != nil {
+		return err
+	}
+	return decode(body, into)
+}
+
+// readOptional is read for a request that may come without a body.
+func readOptional(c *gin.Context, into any) error {
+	body, err := readBody(c, maxBody)
+	if err != nil || len(body) == 0 {
 		return err
 	}
 	return decode(body, into)

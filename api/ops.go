@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -54,13 +55,23 @@ func jobOf(j *engine.JobStatus) jobJSON {
 }
 
 func (s *Server) listJobs(c *gin.Context) (reply, error) {
-	fetch := func(ctx context.Context, _ engine.Page) ([]engine.JobStatus, error) { return s.engine.JobStatuses(ctx) }
-	return list(c, fetch, jobOf, func(j *engine.JobStatus) string { return j.Name })
+	name := func(j *engine.JobStatus) string { return j.Name }
+	fetch := func(ctx context.Context, p engine.Page) ([]engine.JobStatus, error) {
+		jobs, err := s.engine.JobStatuses(ctx)
+		if last := slices.IndexFunc(jobs, func(j engine.JobStatus) bool { return j.Name == p.After }); last >= 0 {
+			jobs = jobs[last+1:]
+		}
+		return jobs[:min(p.Limit, len(jobs))], err
+	}
+	return list(c, fetch, jobOf, name)
 }
 
 func (s *Server) runJob(c *gin.Context) (reply, error) {
 	name, err := pathKey(c, "name", "job")
 	if err != nil {
+		return reply{}, err
+	}
+	if err := readOptional(c, &struct{}{}); err != nil {
 		return reply{}, err
 	}
 	rows, err := s.engine.RunJob(c.Request.Context(), name)

@@ -39,18 +39,12 @@ func (s *Server) createReport(c *gin.Context) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body, err := readBody(c, maxBody)
-	if err != nil {
-		return reply{}, err
-	}
 	var b struct {
 		AsOf    *time.Time `json:"as_of"`
 		DataCut *int64     `json:"data_cut"`
 	}
-	if len(body) > 0 {
-		if err := decode(body, &b); err != nil {
-			return reply{}, err
-		}
+	if err := readOptional(c, &b); err != nil {
+		return reply{}, err
 	}
 	if b.DataCut != nil {
 		return reply{}, engine.Errorf(engine.KindNotBuilt, "not_built", "reports at an earlier data_cut: not in this version")

@@ -54,7 +54,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/experiments/:key/pause", author, s.act(s.engine.Pause), false, false},
 		{post, "/v1/experiments/:key/resume", author, s.act(s.engine.Resume), false, false},
 		{post, "/v1/experiments/:key/stop", decide, s.act(s.engine.Stop), false, false},
-		{post, "/v1/experiments/:key/promote", decide, s.act(s.engine.Promote), false, false},
+		{post, "/v1/experiments/:key/promote", decide, s.promote, false, false},
 		{post, "/v1/experiments/:key/approve", decide, s.act(s.engine.Approve), false, false},
 		{post, "/v1/experiments/:key/rollback", decide, s.act(s.engine.Rollback), false, false},
 		{get, "/v1/experiments/:key/start-checklist", reading, notBuilt("the start checklist"), false, false},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -45,13 +46,11 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	r.Use(s.identify, s.observe, s.recoverPanic)
-	r.NoRoute(func(c *gin.Context) {
-		s.fail(c, engine.Errorf(engine.KindNotFound, "no_such_route", "there is no %s; /docs lists what there is", c.Request.URL.Path))
-	})
+	r.NoRoute(func(c *gin.Context) { s.fail(c, noSuchRoute(c)) })
 	r.NoMethod(func(c *gin.Context) {
 		p := problemOf(engine.Errorf(engine.KindMalformed, "method_not_allowed", "%s does not take %s", c.Request.URL.Path, c.Request.Method))
 		p.Status, p.Title, p.RequestID = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), requestID(c)
-		s.write(c, p.Status, "application/problem+json", p)
+		s.write(c, p)
 	})
 	for _, route := range s.routes() {
 		r.Handle(route.method, route.path, s.serve(route))
@@ -60,6 +59,10 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func noSuchRoute(c *gin.Context) error {
+	return engine.Errorf(engine.KindNotFound, "no_such_route", "there is no %s; /docs lists what there is", c.Request.URL.Path)
 }
 
 // HTTP is the http.Server for this handler, with its timeouts.
@@ -96,19 +99,20 @@ func put(isNew bool, body any) reply {
 	return ok(body)
 }
 
-// write encodes a body, whole, before a byte goes out: a value that cannot be encoded
-// must not become an empty answer.
-func (s *Server) write(c *gin.Context, status int, contentType string, body any) {
-	encoded, err := json.Marshal(body, json.Deterministic(true))
+// write writes the body of an error.
+func (s *Server) write(c *gin.Context, p problem) {
+	// What a client sent may come back in the words of an error, also bytes that are no
+	// UTF-8. Nothing else in a problem can fail to be encoded.
+	encoded, err := json.Marshal(p, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		s.log.ErrorContext(c.Request.Context(), "answer cannot be encoded", "request_id", requestID(c), "error", err)
-		status = http.StatusInternalServerError
-		contentType = "application/problem+json"
-		encoded = []byte(`{"type":"urn:perennial:problem:internal","title":"Internal Server Error","status":500,` +
-			`"detail":"the answer cannot be encoded","code":"internal","request_id":"` + requestID(c) + `"}`)
+		s.log.ErrorContext(c.Request.Context(), "problem cannot be encoded", "request_id", requestID(c), "error", err)
 	}
-	c.Header("Content-Length", strconv.Itoa(len(encoded)))
-	c.Data(status, contentType, encoded)
+	send(c, p.Status, encodedBody{"application/problem+json", encoded})
+}
+
+func send(c *gin.Context, status int, body encodedBody) {
+	c.Header("Content-Length", strconv.Itoa(len(body.data)))
+	c.Data(status, body.contentType, body.data)
 }
 
 // newID is 16 random hexadecimal digits.

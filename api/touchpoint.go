@@ -70,7 +70,7 @@ func (s *Server) putTouchpoint(c *gin.Context) (reply, error) {
 	}
 	t := &engine.Touchpoint{
 		Key: engine.TouchpointKey(key), Name: b.Name, Channel: engine.Channel(b.Channel), Stage: engine.Stage(b.Stage),
-		Content: json.RawMessage(compact(b.Content)),
+		Content: json.RawMessage(plain(b.Content)),
 	}
 	if b.CostPerContact != nil {
 		money, err := parseMoney("/cost_per_contact", *b.CostPerContact)
