@@ -82,8 +82,11 @@ func pooledSlope(all PairMoments) (theta, grandX float64) {
 	return all.CXY / all.M2X, all.MeanX
 }
 
-// Adjust returns the moments of Y - θ (X - grandX).
+// Adjust returns the moments of Y - θ (X - grandX). Those of nobody stay empty.
 func (m PairMoments) Adjust(theta, grandX float64) Moments {
+	if m.N == 0 {
+		return Moments{}
+	}
 	return Moments{
 		N:    m.N,
 		Mean: m.MeanY - theta*(m.MeanX-grandX),

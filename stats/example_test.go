@@ -92,8 +92,8 @@ func ExampleAdjust() {
 
 // Relative effects are for showing, and only where the baseline carries one.
 func ExampleShowLift() {
-	clear := stats.ShowLift(stats.Estimate{Value: 41.3, SE: 1.1}, stats.Estimate{Value: 43.1, SE: 1.2}, 0.95)
-	fmt.Printf("%+.1f%% (%+.1f%% to %+.1f%%)\n", 100*clear.Lift, 100*clear.CI.Lower, 100*clear.CI.Upper)
+	sure := stats.ShowLift(stats.Estimate{Value: 41.3, SE: 1.1}, stats.Estimate{Value: 43.1, SE: 1.2}, 0.95)
+	fmt.Printf("%+.1f%% (%+.1f%% to %+.1f%%)\n", 100*sure.Lift, 100*sure.CI.Lower, 100*sure.CI.Upper)
 	vague := stats.ShowLift(stats.Estimate{Value: 0.5, SE: 0.45}, stats.Estimate{Value: 3, SE: 0.45}, 0.95)
 	fmt.Println(vague.Warning)
 	// Output:

@@ -254,9 +254,9 @@ func look(r stats.LookResult, counts []int, arms []stats.LookArm) outputs {
 	if r.Winner >= 0 {
 		o["winner"] = r.Winner + 1
 	}
-	means := []float64{}
+	means := []any{}
 	for _, m := range r.Adjusted {
-		means = append(means, m.Mean)
+		means = append(means, momentOutputs(m)["mean"])
 	}
 	o["adj_mean"] = means
 	treatments := []outputs{}

@@ -124,30 +124,25 @@ var marginMethods = map[string]goldenMethod{
 		return margin(stats.NonInferiorAbsolute(in.arm("1"), in.arm("2"), in.f("margin"), in.f("alpha"), in.direction()))
 	},
 	"relative": func(in inputs) any {
-		r := stats.NonInferiorRelative(in.arm("1"), in.arm("2"), in.f("margin"), in.f("alpha"), in.direction())
-		o := margin(r)
-		if r.Warning == stats.ZeroBaseline {
-			o["status"] = "undefined_relative_margin"
-		}
-		return o
+		return margin(stats.NonInferiorRelative(in.arm("1"), in.arm("2"), in.f("margin"), in.f("alpha"), in.direction()))
 	},
 	"cs_relative": func(in inputs) any {
 		a, b := in.arm("1"), in.arm("2")
 		u := float64(a.N+b.N) * in.f("rho2")
 		r := stats.NonInferiorSequence(a, b, in.f("margin"), u, in.f("alpha"), in.direction())
 		return outputs{
-			"status": status(r.Warning), "contrast": r.Contrast, "ci_lower": r.CI.Lower,
+			"status": marginStatus(r.Warning), "contrast": r.Contrast, "ci_lower": r.CI.Lower,
 			"ci_upper": r.CI.Upper, "non_inferior": r.NonInferior,
 		}
 	},
 	"harm": func(in inputs) any {
 		c := stats.Harm(in.arm("1"), in.arm("2"), 1-in.f("alpha"), in.direction())
-		return outputs{"t": c.Stat, "p_value": c.P, "harm": c.P <= in.f("alpha")}
+		return outputs{"status": status(c.Warning), "t": c.Stat, "p_value": c.P, "harm": c.P <= in.f("alpha")}
 	},
 	"tost": func(in inputs) any {
 		e := stats.Equivalent(in.arm("1"), in.arm("2"), in.f("margin"), in.f("alpha"))
 		return outputs{
-			"p_value": e.P, "p_lower": e.PLower, "p_upper": e.PUpper,
+			"status": status(e.Warning), "p_value": e.P, "p_lower": e.PLower, "p_upper": e.PUpper,
 			"ci_lower": e.CI.Lower, "ci_upper": e.CI.Upper, "equivalent": e.Equivalent,
 		}
 	},
@@ -168,8 +163,16 @@ func (in inputs) direction() stats.Direction {
 
 func margin(r stats.NonInferiority) outputs {
 	o := comparison(r.Comparison, "t")
-	o["contrast"], o["non_inferior"] = r.Diff, r.NonInferior
+	o["status"], o["contrast"], o["non_inferior"] = marginStatus(r.Warning), r.Diff, r.NonInferior
 	return o
+}
+
+// marginStatus is the status of a relative margin.
+func marginStatus(w stats.Warning) string {
+	if w == stats.ZeroBaseline {
+		return "undefined_relative_margin"
+	}
+	return status(w)
 }
 
 var corrections = map[string]stats.Correction{

@@ -77,7 +77,8 @@ type LookResult struct {
 
 // LookTreatment is one treatment against the control.
 type LookTreatment struct {
-	// Effect is the adjusted difference with its decision error.
+	// Effect is the adjusted difference with its decision error; NaN where there
+	// is none, with P = 1 and an unbounded CI.
 	Effect Estimate
 	// LogE and P are the evidence of this look at the unsplit error, HolmP the
 	// p-value adjusted over the treatments.
@@ -136,6 +137,9 @@ func Look(rules LookRules, arms []LookArm) LookResult {
 func compareArm(rules LookRules, control, arm LookArm, a, b Moments, family int) LookTreatment {
 	n := float64(a.N + b.N)
 	effect := Estimate{b.Mean - a.Mean, MeanErrors(a, b).Decision}
+	if a.N == 0 || b.N == 0 {
+		effect.Value = math.NaN()
+	}
 	u := n * Rho2(rules.Alpha, rules.NOpt)
 	s := ConfidenceSequence(effect, u, rules.Alpha, 0)
 	wide := ConfidenceSequence(effect, u, rules.Alpha/float64(family), 0)
