@@ -286,3 +286,37 @@ func TestCDNOW(t *testing.T) {
 	near(t, "q", g.Q, 3.74, 5e-3)
 	near(t, "v", g.V, 15.44, 5e-3)
 }
+
+// Donations of a public radio station: Fader, Hardie, Shang 2010.
+func TestDonations(t *testing.T) {
+	rows, column := table(t, "bgbb_donations.csv")
+	var histories []clv.Opportunities
+	var donors []float64
+	for _, r := range rows {
+		integer := func(name string) int { return int(number(t, r[column[name]])) }
+		histories = append(histories, clv.Opportunities{X: integer("frequency"), Last: integer("recency"), N: integer("periods")})
+		donors = append(donors, number(t, r[column["weights"]]))
+	}
+	m, fit := clv.FitBGBB(histories, donors)
+	near(t, "LL", fit.LogLik, -33225.58, 5e-3)
+	near(t, "alpha", m.Alpha, 1.2035, 5e-5)
+	near(t, "beta", m.Beta, .7497, 5e-5)
+	near(t, "gamma", m.Gamma, .6567, 5e-5)
+	near(t, "delta", m.Delta, 2.7834, 5e-5)
+}
+
+// A contractual cohort: Fader & Hardie 2007, "High End", seven years.
+func TestContractualCohort(t *testing.T) {
+	rows, column := table(t, "high_end_survival.csv")
+	var alive []float64
+	for _, r := range rows {
+		alive = append(alive, 1000*number(t, r[column["survival"]]))
+	}
+	m, _ := clv.FitShiftedBetaGeometric(alive)
+	near(t, "alpha", m.Alpha, .6681, 5e-5)
+	near(t, "beta", m.Beta, 3.8061, 5e-5)
+	for i, want := range []float64{.460, .436, .414, .395, .378} {
+		s, _ := m.Survival(8 + i)
+		near(t, "survival", s, want, 5e-4)
+	}
+}

@@ -2,7 +2,8 @@
 // they bought, when last, and how long they have been customers.
 //
 // [BGNBD] and [ParetoNBD] model purchases and silent departure, [GammaGamma]
-// the money per purchase. All times are in one unit of the caller's choice. A
+// the money per purchase, [BGBB] yes or no at a row of opportunities and
+// [ShiftedBetaGeometric] contracts that end. All times are in one unit of the caller's choice. A
 // [Customer] counts repeat purchases only: the first one makes the customer.
 //
 // Fit on blinded or pre-experiment data with one set of parameters for all

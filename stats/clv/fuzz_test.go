@@ -55,6 +55,19 @@ func FuzzModels(f *testing.F) {
 		worth := clv.Value(m, g, c, age, clv.Discounting{Months: 3, MonthlyRate: b, UnitsPerMonth: ahead})
 		number("Value", worth.Value, worth.Warning)
 
+		o := clv.Opportunities{X: int(int8(x)), Last: int(int8(recency)), N: int(int8(age))}
+		d := clv.BGBB{Alpha: r, Beta: alpha, Gamma: a, Delta: b}
+		v, w = d.LogLik(o)
+		number("BGBB.LogLik", v, w)
+		v, w = d.Alive(o)
+		number("BGBB.Alive", v, w)
+		v, w = d.ExpectedNext(o, int(int8(ahead)))
+		number("BGBB.ExpectedNext", v, w)
+		v, w = clv.ShiftedBetaGeometric{Alpha: r, Beta: b}.Survival(o.N)
+		number("ShiftedBetaGeometric.Survival", v, w)
+		sg, kept := clv.FitShiftedBetaGeometric([]float64{r * 100, alpha * 10, a * 8, b})
+		number("FitShiftedBetaGeometric", sg.Alpha+sg.Beta+kept.LogLik, kept.Warning)
+
 		var customers []clv.Customer
 		var spends []clv.Spend
 		for i := range 12 {

@@ -206,3 +206,19 @@ func (o objective) curvature(x []float64) *mat.SymDense {
 	}
 	return s
 }
+
+// differences returns a gradient by central differences, for likelihoods that
+// are cheap.
+func differences(logLik func(p []float64) float64) func(p, g []float64) {
+	return func(p, g []float64) {
+		q := slices.Clone(p)
+		for i := range p {
+			h := 1e-5 * p[i]
+			q[i] = p[i] + h
+			up := logLik(q)
+			q[i] = p[i] - h
+			g[i] = (up - logLik(q)) / (2 * h)
+			q[i] = p[i]
+		}
+	}
+}
