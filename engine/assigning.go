@@ -40,11 +40,7 @@ func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error
 	var v violations
 	for i, customer := range r.Customers {
 		if !validText(string(customer), maxIdentifier) {
-			pointer := "/customer"
-			if len(r.Customers) > 1 {
-				pointer = pointerf("/customers/%d", i)
-			}
-			v.addCode("invalid_identifier", pointer, textRule, maxIdentifier)
+			v.addCode("invalid_identifier", pointerf("/customers/%d", i), textRule, maxIdentifier)
 		}
 	}
 	if err := v.err("request"); err != nil {
