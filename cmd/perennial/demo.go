@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-		"net"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"

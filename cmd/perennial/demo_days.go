@@ -20,13 +20,13 @@ type days struct {
 	*demo
 	start   time.Time
 	people  []simulator.Customer
-	variant []string // of each, once met
-	agenda  [][]moment // what is still to come, by day, the next first
+	variant []string    // of each, once met
+	agenda  [][]moment  // what is still to come, by day, the next first
 	events  []demoEvent // of the day
 
 	met, contacts int
 	broken        int // contacts that got another variant than before
-	fewerClicks   int // the day, from 1, when advice surely got fewer; 0: not yet
+	fewerClicks   int // the day, from 1, when advice surely got fewer and no value was known; 0: none
 }
 
 // demoEvent is an event as the API takes it.
@@ -108,7 +108,8 @@ func (p *days) play(ctx context.Context) error {
 	if p.broken > 0 {
 		return fmt.Errorf("%d of %d contacts got another variant than the customer had before", p.broken, p.contacts)
 	}
-	p.story.say("\n%s contacts on three channels: each of the %s customers saw one variant everywhere.",
+	p.story.say("")
+	p.story.tell("", "%s contacts on three channels: each of the %s customers saw one variant everywhere.",
 		formatCount(int64(p.contacts)), formatCount(int64(p.met)))
 	return nil
 }

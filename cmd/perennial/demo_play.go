@@ -122,12 +122,12 @@ func (d *demo) path(rest string) string { return "/v1/experiments/" + d.result.E
 // runJobs does what the worker does on a schedule, and answers how many decisions were
 // carried out.
 func (d *demo) runJobs(ctx context.Context) (decisions int, err error) {
-	for _, job := range engine.ScheduledJobs() {
+	for _, job := range []string{"measure", "analyze", "decide"} {
 		var run struct{ Rows int }
-		if err := d.post(ctx, "/v1/jobs/"+job.Name+"/run", nil, &run); err != nil {
+		if err := d.post(ctx, "/v1/jobs/"+job+"/run", nil, &run); err != nil {
 			return 0, err
 		}
-		decisions = run.Rows // of the last job, decide
+		decisions = run.Rows // those of decide, in the end
 	}
 	return decisions, nil
 }
@@ -138,6 +138,9 @@ func (d *demo) assign(ctx context.Context, customer, touchpoint string, record b
 	body := map[string]any{"customer": customer, "touchpoint": touchpoint, "record": record}
 	return &answer, d.post(ctx, "/v1/assignments", body, &answer)
 }
+
+// newcomer is a customer who comes after the decision.
+const newcomer = "c-new"
 
 // conclude reads what was decided, on which report, and what a new customer gets now.
 func (d *demo) conclude(ctx context.Context, touchpoint string) error {
@@ -151,7 +154,7 @@ func (d *demo) conclude(ctx context.Context, touchpoint string) error {
 	if err := d.get(ctx, d.path("/report"), &d.result.Report); err != nil {
 		return err
 	}
-	answer, err := d.assign(ctx, "somebody-new", touchpoint, true)
+	answer, err := d.assign(ctx, newcomer, touchpoint, true)
 	d.result.Assignment = answer
 	return err
 }
@@ -185,7 +188,8 @@ func (d *demo) ending() string {
 
 Go on, in another terminal:
 
-  export PERENNIAL_URL=%[1]s PERENNIAL_KEY=%[3]s
+  export PERENNIAL_URL=%[1]s
+  export PERENNIAL_KEY=%[3]s
   perennial report %[4]s
   curl -sH "X-API-Key: $PERENNIAL_KEY" $PERENNIAL_URL/v1/experiments/%[4]s/decisions
   curl -sH "X-API-Key: $PERENNIAL_KEY" $PERENNIAL_URL/v1/assignments \

@@ -29,10 +29,10 @@ func (p *days) chart() (chart plot, truth float64) {
 func (p *days) tellHead() {
 	chart, _ := p.chart()
 	p.story.chapter("Week by week")
-	p.story.say(`A customer has matured once their 28 days are over: only then is their value
-known. Clicks are known after 7 days; ▼ says that %s surely gets fewer.
-The chart is the difference in value with its interval; ┊ is the truth.
-`, advice)
+	p.story.tell("", "A customer has matured once their 28 days are over: only then is their value known. "+
+		"Clicks are known after 7 days; ▼ says that %s surely gets fewer. "+
+		"The chart is the difference in value with its interval; ┊ is the truth.", advice)
+	p.story.say("")
 	p.line("", "", "", "clicks,", "", pad("value, EUR a customer", chart.columns), "", "")
 	p.line("week", "enrolled", "matured", "points", "", pad(chart.scale(chart.low, chart.high, unit{scale: 1}), chart.columns), "", "verdict")
 }
@@ -77,7 +77,9 @@ func (p *days) tellProgress(ctx context.Context, day int, decided bool) error {
 	mark := " "
 	if surelyBelow(clicks) {
 		mark = "▼"
-		p.fewerClicks = cmp.Or(p.fewerClicks, day+1)
+		if mature == 0 {
+			p.fewerClicks = cmp.Or(p.fewerClicks, day+1)
+		}
 	}
 	chart, truth := p.chart()
 	difference := ""

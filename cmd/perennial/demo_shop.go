@@ -95,9 +95,9 @@ func (d *demo) playShop(ctx context.Context) error {
 	if err := d.define(ctx, shopParts, shopTest); err != nil {
 		return err
 	}
-	d.story.say(`  "Advice instead of a countdown", half and half, on e-mail, web and store at once
+	d.story.say(`  "Advice instead of a countdown", half and half, on e-mail, web and store
   decides    value_28: orders − refunds − what the e-mails cost, over 28 days
-  guards     retained_28: orders again in weeks 3 and 4, must not fall by a tenth
+  guards     retained_28: orders again in weeks 3–4, must not fall by a tenth
   is shown   clicked_7: clicks within 7 days; by design they can never decide
   The engine looks every day, and may: its intervals hold at all looks together.`)
 
@@ -120,7 +120,8 @@ func (d *demo) tellTruth() {
 			fmt.Sprintf("%+.1f %%", 100*(treatment/control-1)),
 		}
 	}
-	d.story.say("\nThe %s customers are simulated (seed %d), so the truth is known: to you, and\nnot to the engine. With %q instead of %q",
+	d.story.say("")
+	d.story.tell("", "The %s customers are simulated (seed %d), so the truth is known: to you, and not to the engine. With %q instead of %q",
 		formatCount(shopCustomers), d.options.seed, advice, countdown)
 	d.story.table([][]string{
 		row("a customer's value in 28 days", "%.2f EUR", 1, t.Control.Value, t.Treatment.Value),
@@ -142,17 +143,23 @@ func (d *demo) tellShopEnd(ctx context.Context, fewerClicks int) error {
 	}
 	u := unitOf(m)
 	truth := d.result.TrueEffect.Difference()
-	d.story.say("\nClicks point the other way: advice gets %s points (%s).",
-		points.format(clicks.Difference, true), points.interval(clicks.Interval))
+	d.story.say("")
+	if clicks.Difference != nil && *clicks.Difference < 0 {
+		d.story.tell("", "Clicks point the other way: %s gets %s points (%s).", advice,
+			points.format(clicks.Difference, true), points.interval(clicks.Interval))
+	}
 	if fewerClicks > 0 {
-		d.story.say("Who decides by clicks would have dropped it on day %d; a value takes 28 days to be\nknown. Here clicks are shown, and never decide.", fewerClicks)
+		d.story.tell("", "Who decides by clicks would have dropped it on day %d, when nobody's value was known yet. "+
+			"Here clicks are shown, and never decide.", fewerClicks)
 	}
 	if value.Difference != nil {
-		d.story.say("\nThe true effect on value is %s EUR a customer; found were %s (%s).\n%s. An estimate tends to be high at the moment of a decision.",
+		d.story.say("")
+		d.story.tell("", "The true effect on value is %s EUR a customer; found were %s (%s). %s. At the moment of a decision "+
+			"an estimate tends to be high; the interval allows for that.",
 			u.format(&truth, true), u.format(value.Difference, true), u.interval(value.Interval), covers(value.Interval, truth))
 	}
 	d.story.chapter("What everybody gets from now on")
-	if err := d.tellPlaces(ctx, "somebody-new"); err != nil {
+	if err := d.tellPlaces(ctx, newcomer); err != nil {
 		return err
 	}
 	d.story.chapter("The report it was decided on")

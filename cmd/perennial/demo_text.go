@@ -29,6 +29,22 @@ func (s *story) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.w, format+"\n", args...)
 }
 
+// tell writes prose, folded at the width of the story, each line after an indent.
+func (s *story) tell(indent, format string, args ...any) {
+	line := indent
+	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
+		if len([]rune(line))+1+len([]rune(word)) > min(s.width, 90) {
+			s.say("%s", line)
+			line = indent
+		}
+		if line != indent {
+			line += " "
+		}
+		line += word
+	}
+	s.say("%s", line)
+}
+
 // chapter begins a part of the story.
 func (s *story) chapter(title string) {
 	s.part++
@@ -41,7 +57,7 @@ func (s *story) table(rows [][]string) { s.say("%s", strings.TrimSuffix(align(ro
 
 // opening says where everything is.
 func (d *demo) opening(clock string) {
-	d.story.say("Perennial demo: one marketing test, from the plan to the winner that everybody gets")
+	d.story.say("Perennial demo: one marketing test, from its plan to the winner that is served")
 	d.story.say("")
 	where := d.url
 	if d.moved {
@@ -61,9 +77,9 @@ func (d *demo) decided() {
 		d.story.say("%s", strings.TrimSuffix(verdictText(d.result.Report.Verdict), "\n"))
 		return
 	}
-	d.story.say("On %s, without anybody's help: %s", decision.DecidedAt.Format("2 January 2006"),
+	d.story.say("On %s, with nobody's help: %s", decision.DecidedAt.Format("2 January 2006"),
 		strings.ReplaceAll(actions[engine.DecisionAction(decision.Action)], "%s", decision.Variant))
 	for _, reason := range decision.Reasons {
-		d.story.say("  %s", reason.Detail)
+		d.story.tell("  ", "%s", reason.Detail)
 	}
 }

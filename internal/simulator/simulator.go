@@ -9,8 +9,9 @@
 // a few all the time. The value of an order is lognormal, with a long tail; some orders are
 // refunded later; each e-mail costs something.
 //
-// The value of a customer over [Window] is thus 0 for half of them and heavy-tailed for the
-// others, as real ones are, while its mean is known exactly: see [Behaviour.Truth].
+// The value of a customer over [Window] is thus 0 for most of them, but for the cost of the
+// e-mails, and heavy-tailed for the others, as real ones are. Its mean is known exactly all
+// the same: see [Behaviour.Truth].
 //
 // # Randomness
 //
