@@ -23,13 +23,16 @@
 // # Failures are values
 //
 // No function panics and none answers a question it cannot answer. A result
-// carries a [Warning]; the zero Warning, [NoWarning], says that every number in
-// the result is an answer. Any other warning names the reason why some numbers
-// are missing. A missing number is NaN, which fails every comparison, so that a
-// caller who forgets the warning can neither read "no effect" nor "significant";
-// it is never 0 or 1. Infinite limits are answers: they say that a side is not
-// bounded. One exception is by design: a confidence sequence without
-// information says p = 1 and (-Inf, +Inf), which is what it knows, and warns.
+// carries a [Warning]; the zero Warning, [NoWarning], says that its numbers are
+// answers, save those whose comment says when they are missing. Any other
+// warning names the reason why numbers are missing. A missing number is NaN,
+// which fails every comparison: a caller who forgets the warning can read
+// neither "no effect" nor "significant". Infinite limits are answers: that side
+// is not bounded.
+//
+// Two results know nothing rather than not answer, and warn as well: a
+// confidence sequence without information has p = 1 and (-Inf, +Inf), a
+// posterior without variance a chance to win of one half.
 //
 // # Tails
 //

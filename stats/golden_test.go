@@ -57,8 +57,8 @@ type outputs map[string]any
 // a bare number for methods whose expected value is one.
 type goldenMethod func(in inputs) any
 
-// goldenMethods are the methods of each family; goldenKnown_test.go files add
-// theirs.
+// goldenMethods are the methods of each family, each beside its kin in the
+// golden_*_test.go files.
 var goldenMethods = map[string]map[string]goldenMethod{
 	"distributions":    distributionMethods,
 	"moments":          momentMethods,
@@ -93,6 +93,7 @@ func TestGolden(t *testing.T) {
 		t.Fatalf("no golden files in %s", goldenDir())
 	}
 	total := 0
+	exercised := map[string]bool{}
 	for _, path := range files {
 		file := readGolden(t, path)
 		ran := map[string]int{}
@@ -105,6 +106,7 @@ func TestGolden(t *testing.T) {
 		counts := []string{}
 		for _, m := range slices.Sorted(maps.Keys(ran)) {
 			n += ran[m]
+			exercised[file.Family+"/"+m] = true
 			counts = append(counts, fmt.Sprintf("%s %d", m, ran[m]))
 		}
 		if n != len(file.Cases) || file.NCases != len(file.Cases) {
@@ -114,6 +116,16 @@ func TestGolden(t *testing.T) {
 		t.Logf("%-17s %4d: %s", file.Family, n, strings.Join(counts, ", "))
 	}
 	t.Logf("ran %d golden cases", total)
+	if os.Getenv("PERENNIAL_GOLDEN_DIR") != "" {
+		return // another folder may hold other families
+	}
+	for family, methods := range goldenMethods {
+		for method := range methods {
+			if !exercised[family+"/"+method] {
+				t.Errorf("no case of %s/%s", family, method)
+			}
+		}
+	}
 }
 
 func readGolden(t *testing.T, path string) goldenFile {
