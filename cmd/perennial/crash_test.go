@@ -39,7 +39,7 @@ func startChild(t *testing.T, dir, addr string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	for range 600 {
-		response, err := http.Get("http://" + addr + "/readyz") //nolint:noctx // a poll in a test
+		response, err := http.Get("http://" + addr + "/readyz")
 		if err == nil {
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
