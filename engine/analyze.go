@@ -46,10 +46,7 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 			return false, err
 		}
 	}
-	switch {
-	case last == nil, r.Information >= last.Information+lookStep:
-	case c.planEnd && !last.Final:
-	default:
+	if !c.due(r, last) {
 		return false, nil
 	}
 	if watching {
@@ -64,7 +61,30 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, e.store.SaveReport(ctx, r, decision)
+	if err := e.store.SaveReport(ctx, r, decision); KindOf(err) == KindConflict {
+		e.log.InfoContext(ctx, "look not taken: the experiment has changed meanwhile", "experiment", x.Key, "error", err)
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// due: enough has come in since the last report, or the plan has ended, or an arm was
+// stopped for harm and the others must be judged without it. A fixed plan is judged once.
+func (c *caseFile) due(r, last *Report) bool {
+	if last == nil {
+		return true
+	}
+	action := last.Verdict.Action
+	if action == ActionStopHarm && c.experiment.isStopped(last.Verdict.Variant) {
+		return true
+	}
+	if last.Final && c.plan.Method == MethodFixed {
+		return action == ActionFixHealth && c.healthy
+	}
+	return r.Information >= last.Information+lookStep || (c.planEnd && !last.Final) ||
+		(last.Final && action == ActionFixHealth && c.healthy)
 }
 
 func notFoundIsNil(r *Report, err error) (*Report, error) {
@@ -118,7 +138,7 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time
 	now := e.now()
 	at := now
 	if asOf != nil {
-		at = *asOf
+		at = microseconds(*asOf)
 	}
 	if at.After(now) {
 		return nil, &Error{
@@ -163,6 +183,12 @@ func (e *Engine) analyze(ctx context.Context, x *Experiment, asOf time.Time, las
 	if err != nil {
 		return nil, nil, err
 	}
+	r, c := e.reportOn(x, totals, asOf, last)
+	return r, c, nil
+}
+
+// reportOn judges sums.
+func (e *Engine) reportOn(x *Experiment, totals *Totals, asOf time.Time, last *Report) (*Report, *caseFile) {
 	c := &caseFile{experiment: x, asOf: asOf, first: totals.First}
 	c.judge = judge{
 		plan: x.Plan, currency: e.reporting,
@@ -185,7 +211,7 @@ func (e *Engine) analyze(ctx context.Context, x *Experiment, asOf time.Time, las
 	c.assess(totals, last)
 	r.Metrics = c.metricReports(totals, r.Customers)
 	r.Verdict = c.verdict()
-	return r, c, nil
+	return r, c
 }
 
 // information is the number of matured customers, in the slowest primary, as a share of
@@ -208,13 +234,14 @@ func information(x *Experiment, t *Totals) float64 {
 	return share
 }
 
-// planEnded: the planned customers have matured, or max_days are over and everyone
-// enrolled in them has matured. An anytime plan has no planned size to reach.
+// planEnded: the planned customers have matured and the policy's minima are reached, or
+// max_days are over and everyone enrolled in them has matured. An anytime plan has no
+// planned size to reach. A plan never ends before min_days.
 func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bool {
-	if t.First == nil {
+	if t.First == nil || asOf.Before(t.First.Add(time.Duration(x.Policy.minDays())*24*time.Hour)) {
 		return false
 	}
-	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers > 0 && information >= 1 {
+	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers > 0 && information >= 1 && x.enoughMatured(t) {
 		return true
 	}
 	if x.Policy.MaxDays == 0 {
@@ -226,6 +253,18 @@ func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bo
 	}
 	end := t.First.Add(time.Duration(x.Policy.MaxDays+horizon) * 24 * time.Hour)
 	return !asOf.Before(end)
+}
+
+// enoughMatured: every arm has min_customers matured customers in every primary.
+func (x *Experiment) enoughMatured(t *Totals) bool {
+	for _, key := range x.Metrics.Primary {
+		for _, v := range x.Variants {
+			if t.value(key, v.Key).Mature < int64(x.Policy.MinCustomers) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // ratioConcentration and ratioThreshold are those of METHODS 3.3 and the contract.

@@ -34,12 +34,17 @@ func (c *caseFile) verdict() Verdict {
 		return c.says(ActionFixHealth, "", "unhealthy", "%s", c.unhealthy)
 	}
 	if waits := c.tooEarly(); len(waits) > 0 {
+		if c.planEnd {
+			v := c.says(ActionKeepControl, "", "plan_ended", "the plan has ended with too little to judge by")
+			v.Reasons = append(v.Reasons, waits...)
+			return v
+		}
 		return Verdict{Action: ActionContinue, Reasons: waits, BlockedBy: []string{}}
 	}
 	if v, ok := c.harmed(); ok {
 		return v
 	}
-	if days, least := c.age(), c.minDays(); days < float64(least) {
+	if days, least := c.age(), c.experiment.Policy.minDays(); days < float64(least) {
 		return c.says(ActionContinue, "", "min_days", "the test is %.1f days old and must run %d (whole weeks)", days, least)
 	}
 	winner, blocked := c.winner()
@@ -81,8 +86,8 @@ func (c *caseFile) age() float64 {
 	return c.asOf.Sub(*c.first).Hours() / 24
 }
 
-// minDays is policy.min_days rounded up to whole weeks, so that every weekday counts alike.
-func (c *caseFile) minDays() int { return (c.experiment.Policy.MinDays + 6) / 7 * 7 }
+// minDays is min_days rounded up to whole weeks, so that every weekday counts alike.
+func (p *Policy) minDays() int { return (p.MinDays + 6) / 7 * 7 }
 
 // tooEarly lists what keeps any decision waiting.
 func (c *caseFile) tooEarly() []Reason {
