@@ -163,22 +163,23 @@ func (a *assessment) good(i stats.Interval) stats.Interval {
 	return i
 }
 
-// scaled answers the limits, in the good direction, of treatment − (1 + share)·control
-// for a share that is an improvement (turned for metrics that should decrease).
+// scaled answers the limits, in the good direction, of treatment − control − share·|control|
+// for a share that is an improvement (turned for metrics that should decrease). A share is of
+// the absolute value, so that a loss of 10 customers can grow worse by 5 %, to 10.5.
 func (a *assessment) scaled(j judge, share, alpha float64) stats.Interval {
-	if a.metric.Direction == Decrease {
+	if (a.metric.Direction == Decrease) != (a.control.moments.Mean < 0) {
 		share = -share
 	}
 	return a.good(j.relative(a.control, a.treatment, 1+share, alpha))
 }
 
-// improved: the lower limit in the good direction is above share × control.
+// improved: the lower limit in the good direction is above share × |control|. A plan may ask
+// for less than an improvement (a negative share): then there need be no difference.
 func (a *assessment) improved(j judge, share float64) bool {
-	if !(a.adjusted <= j.plan.Alpha) {
+	if share >= 0 && !(a.adjusted <= j.plan.Alpha) {
 		return false
 	}
-	limit := a.good(a.interval).Lower
-	return limit > share*a.control.moments.Mean
+	return a.good(a.interval).Lower > share*math.Abs(a.control.moments.Mean)
 }
 
 // worse: the upper limit in the good direction is below 0.
