@@ -54,7 +54,10 @@ func carryOut(c *Change, now time.Time) error {
 		}
 		promote(c, winner, now)
 	case ActionStopHarm:
-		x.Stopped = append(x.Stopped, decision.Variant)
+		// A look that began before the last stop may ask for it again.
+		if !x.isStopped(decision.Variant) {
+			x.Stopped = append(x.Stopped, decision.Variant)
+		}
 		if len(x.Active()) == 0 {
 			conclude(x, OutcomeStopped, now)
 		}

@@ -177,7 +177,8 @@ func (e *Engine) Promote(ctx context.Context, a Action) (*Experiment, error) {
 // Approve carries out the decision that waits for a person.
 func (e *Engine) Approve(ctx context.Context, a Action) (*Experiment, error) {
 	return e.act(ctx, a.Experiment, func(c *Change) error {
-		if c.Pending == nil || c.Pending.Mode != ModeApprove {
+		// A decision made before the policy turned to approve waits for a person all the same.
+		if c.Pending == nil || (c.Pending.Mode != ModeApprove && c.Experiment.Policy.Mode != ModeApprove) {
 			return Errorf(KindConflict, "nothing_to_approve", "no decision on experiment %q waits for approval", a.Experiment)
 		}
 		if err := needStatus(c.Experiment, "approve a decision on", StatusRunning); err != nil {

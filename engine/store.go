@@ -168,7 +168,8 @@ type ArmTotal struct {
 // Reports keeps computed reports. They never change.
 type Reports interface {
 	// SaveReport gives the report its version and stores it. With a look it also stores
-	// the decision, if any, in the same transaction; a decision still waiting gives way.
+	// the decision, if any, in the same transaction; a decision still waiting gives way. A
+	// look answers KindConflict when the experiment is no longer running.
 	SaveReport(ctx context.Context, r *Report, decision *Decision) error
 	// LatestReport is the newest report, or the newest look up to a time.
 	LatestReport(ctx context.Context, key ExperimentKey) (*Report, error)

@@ -15,8 +15,12 @@ import (
 func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engine.Decision) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		// The experiment's row is the lock under which versions are given out.
-		if _, err := lockedExperiment(ctx, tx, r.Experiment); err != nil {
+		x, err := lockedExperiment(ctx, tx, r.Experiment)
+		if err != nil {
 			return err
+		}
+		if r.Look != nil && x.Status != engine.StatusRunning {
+			return engine.Errorf(engine.KindConflict, "wrong_status", "experiment %q is %s: it takes no look", x.Key, x.Status)
 		}
 		if err := tx.GetContext(ctx, &r.Version,
 			`SELECT coalesce(max(version), 0) + 1 FROM reports WHERE experiment = $1`, r.Experiment); err != nil {
