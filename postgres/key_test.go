@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+func TestKeys(t *testing.T) {
+	s, c := newStore(t), &clock{at: start}
+	e, other := newEngine(t, s, c, 1), newEngine(t, s, c, 2)
+	key, secret, err := e.CreateKey(t.Context(), "shop", []engine.Scope{engine.ScopeAssign, engine.ScopeIngest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, s, `SELECT count(*) FROM api_keys WHERE CAST(api_keys AS text) LIKE '%' || $1 || '%'`, secret); n != 0 {
+		t.Error("the secret is stored")
+	}
+	_, err = other.Authenticate(secret)
+	kindOf(t, err, engine.KindUnauthenticated, "unauthenticated")
+	if err := other.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, process := range []*engine.Engine{e, other} {
+		got := must(process.Authenticate(secret))(t)
+		if diff := cmp.Diff(key, got); diff != "" {
+			t.Errorf("process %d (-made +found):\n%s", i, diff)
+		}
+		if !got.Allows(engine.ScopeIngest) || got.Allows(engine.ScopeRead) {
+			t.Errorf("scopes %v", got.Scopes)
+		}
+	}
+	for range 2 { // the second time changes nothing
+		if err := e.RevokeKey(t.Context(), key.ID); err != nil {
+			t.Fatal(err)
+		}
+		c.Set(c.Now().Add(time.Hour))
+	}
+	_, err = e.Authenticate(secret)
+	kindOf(t, err, engine.KindUnauthenticated, "unauthenticated")
+	listed := must(e.ListKeys(t.Context(), engine.Page{Limit: 10}))(t)
+	if len(listed) != 1 || listed[0].RevokedAt == nil || !listed[0].RevokedAt.Equal(start) {
+		t.Errorf("listed %+v, want the key as revoked at %v", listed, start)
+	}
+	kindOf(t, e.RevokeKey(t.Context(), "none"), engine.KindNotFound, "not_found")
+}
+
+// Many processes that start at once with one bootstrap key make it once.
+func TestBootstrapKey(t *testing.T) {
+	s, c := newStore(t), &clock{at: start}
+	var wait sync.WaitGroup
+	for i := range 4 {
+		e := newEngine(t, s, c, byte(i))
+		wait.Go(func() {
+			if made, err := e.EnsureAdminKey(context.Background(), "bootstrap-secret"); err != nil || made != "" {
+				t.Errorf("made %q, error %v", made, err)
+			}
+		})
+	}
+	wait.Wait()
+	e := newEngine(t, s, c, 9)
+	if k := must(e.Authenticate("bootstrap-secret"))(t); !k.Allows(engine.ScopeDecide) {
+		t.Errorf("scopes %v", k.Scopes)
+	}
+	if n := count(t, s, `SELECT count(*) FROM api_keys`); n != 1 {
+		t.Errorf("%d keys", n)
+	}
+	if made := must(e.EnsureAdminKey(t.Context(), ""))(t); made != "" {
+		t.Error("a second admin key was made")
+	}
+	fresh := newEngine(t, newStore(t), c, 1)
+	if made := must(fresh.EnsureAdminKey(t.Context(), ""))(t); made == "" {
+		t.Error("an empty database got no key")
+	} else if _, err := fresh.Authenticate(made); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIdempotencyClaims(t *testing.T) {
+	s := newStore(t)
+	claim := func(key, digest string, at time.Time) *engine.IdempotentAnswer {
+		t.Helper()
+		return must(s.ClaimIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: key, Digest: []byte(digest)}, at))(t)
+	}
+	inFlight := &engine.IdempotentAnswer{Digest: []byte("body")}
+	answered := &engine.IdempotentAnswer{Digest: []byte("body"), Status: 201, Body: []byte("sealed")}
+	for _, tt := range []struct {
+		name, digest string
+		before       func()
+		at           time.Time
+		want         *engine.IdempotentAnswer
+	}{
+		{"the first", "body", nil, start, nil},
+		{"in flight", "body", nil, start.Add(time.Second), inFlight},
+		{"in flight for a minute", "other", nil, start.Add(time.Minute), inFlight},
+		{"in flight for longer: it has died", "body", nil, start.Add(time.Minute + time.Microsecond), nil},
+		{"the new one is in flight", "body", nil, start.Add(2 * time.Minute), inFlight},
+		{"answered", "body", func() {
+			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i"}, answered); err != nil {
+				t.Error(err)
+			}
+		}, start.Add(2 * time.Minute), answered},
+		{"answered for ever, whatever is sent", "other", nil, start.Add(1000 * day), answered},
+		{"an answer is not freed", "body", func() {
+			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i"}, nil); err != nil {
+				t.Error(err)
+			}
+		}, start.Add(3 * time.Minute), answered},
+	} {
+		if tt.before != nil {
+			tt.before()
+		}
+		if diff := cmp.Diff(tt.want, claim("i", tt.digest, tt.at)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if got := claim("j", "body", start); got != nil {
+		t.Errorf("another key: %+v", got)
+	}
+	if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "j"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := claim("j", "body", start); got != nil {
+		t.Errorf("a freed claim: %+v", got)
+	}
+}
+
+func TestOneOfManyClaims(t *testing.T) {
+	s := newStore(t)
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	first := 0
+	for range 12 {
+		wait.Go(func() {
+			answer, err := s.ClaimIdempotency(context.Background(), engine.IdempotencyClaim{Owner: "k", Key: "i", Digest: []byte("d")}, start)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+			if answer == nil {
+				first++
+			}
+		})
+	}
+	wait.Wait()
+	if first != 1 {
+		t.Errorf("%d requests think they are the first", first)
+	}
+	if n := count(t, s, `SELECT count(*) FROM idempotency_keys`); n != 1 {
+		t.Error(fmt.Sprint(n, " claims stored"))
+	}
+}
