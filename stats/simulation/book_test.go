@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	flagRuns  = flag.Int("sim.runs", 200, "runs per scenario; 20000 is the size of the reference")
+	flagRuns  = flag.Int("sim.runs", 150, "runs per scenario; 20000 is the size of the reference")
 	flagSeed  = flag.Uint64("sim.seed", 7, "seed of the first scenario")
 	flagWrite = flag.Bool("sim.write", false, "write the tables into docs/methods/simulations.md")
 )
@@ -45,6 +45,14 @@ func newBook(t *testing.T) *book {
 
 // long reports whether everything is played, also what is slow.
 func (b *book) long() bool { return *flagRuns >= 5000 }
+
+// cheapRuns are the runs of what costs little: the small form takes twice as many.
+func (b *book) cheapRuns() int {
+	if b.long() {
+		return *flagRuns
+	}
+	return 2 * *flagRuns
+}
 
 // play runs a scenario with a fraction of the runs and the next seed.
 func (b *book) play(s simulation.Scenario, methods []simulation.Method, fraction int) []simulation.Result {

@@ -293,8 +293,6 @@ func tableOverrun(b *book) {
 	b.row("normal", figures(append(stopped, overrun...), rejected), referenceOverrun, percent)
 }
 
-// tableAccrual is in accrual_test.go, tableCoverage in coverage_test.go.
-
 func tableFamily(b *book) {
 	b.table("Several treatments and metrics, 30 looks: runs with a false rejection, %", "family",
 		[]string{"naive z", "naive z, Holm at each look", "CS", "CS, Holm", "GS OBF, Holm on repeated p"})
@@ -312,7 +310,7 @@ func tableFamily(b *book) {
 		if f.Real > 0 {
 			name += fmt.Sprintf(", %d with twice the effect", f.Real)
 		}
-		r := f.Run(*flagRuns, b.nextSeed())
+		r := f.Run(b.cheapRuns(), b.nextSeed())
 		b.row(name, []simulation.Figure{r.Naive, r.NaiveHolm, r.Sequence, r.SequenceHolm, r.PlannedHolm}, referenceFamily[name], percent)
 		if f.Treatments*f.Metrics >= 9 {
 			b.atMost("(d)", name+", CS with Holm", r.SequenceHolm, 0.05)
@@ -329,7 +327,7 @@ func tableSplit(b *book) {
 		alpha   float64
 	}{{"planned split, alpha 0.01", 0.5, 0.01}, {"planned split, alpha 0.001", 0.5, 0.001}, {"51/49, alpha 0.001", 0.51, 0.001}} {
 		s := simulation.Split{PerDay: 1000, Days: 60, Treated: row.treated, Alpha: row.alpha, Concentration: 10000}
-		r := s.Run(*flagRuns, b.nextSeed())
+		r := s.Run(b.cheapRuns(), b.nextSeed())
 		b.row(row.name, []simulation.Figure{r.Chi2, r.Sequential}, referenceSplit[row.name], percent)
 		if row.treated == 0.5 && row.alpha == 0.001 {
 			b.atMost("(e)", "sequential, alpha 0.001", r.Sequential, 0.002)
