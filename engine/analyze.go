@@ -140,10 +140,16 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time
 	if asOf != nil {
 		at = microseconds(*asOf)
 	}
-	if at.After(now) {
+	switch {
+	case at.After(now):
 		return nil, &Error{
 			Kind: KindInvalid, Code: "in_the_future", Message: "a report cannot look into the future",
 			Fields: []FieldError{{Pointer: "/as_of", Detail: "must not be after now"}},
+		}
+	case at.Before(earliest):
+		return nil, &Error{
+			Kind: KindInvalid, Code: "before_1970", Message: "nothing is known from before 1970",
+			Fields: []FieldError{{Pointer: "/as_of", Detail: "must not be before 1970"}},
 		}
 	}
 	last, err := notFoundIsNil(e.store.LatestLook(ctx, key, at))
