@@ -58,6 +58,18 @@ func BenchmarkBoundaries20(b *testing.B) {
 	}
 }
 
+// BenchmarkRepeatedP60 is the repeated p-value at the last of 60 looks.
+func BenchmarkRepeatedP60(b *testing.B) {
+	p := stats.Plan{TwoSided: true}
+	for k := 1; k <= 60; k++ {
+		p.Times = append(p.Times, float64(k)/60)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.RepeatedP(60, 2.3)
+	}
+}
+
 func BenchmarkLook(b *testing.B) {
 	rules := stats.LookRules{
 		Weights: []float64{0.5, 0.5}, RatioAlpha: 0.001, RatioConcentration: 10000, Alpha: 0.05,

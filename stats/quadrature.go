@@ -7,9 +7,13 @@ import (
 	"gonum.org/v1/gonum/integrate/quad"
 )
 
-// gauss16 are the nodes and weights of the Gauss-Legendre rule on [-1, 1].
+// gauss16 are the nodes, in ascending order, and weights of the Gauss-Legendre
+// rule on [-1, 1]. The rule is symmetric, so reversing the nodes is enough.
 var gauss16 = func() (g struct{ x, w [16]float64 }) {
 	quad.Legendre{}.FixedLocations(g.x[:], g.w[:], -1, 1)
+	if g.x[0] > g.x[15] {
+		slices.Reverse(g.x[:])
+	}
 	return g
 }()
 

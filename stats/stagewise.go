@@ -96,7 +96,8 @@ func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
 	if p.SpendTimes != nil {
 		p.SpendTimes = p.SpendTimes[:look]
 	}
-	p.Alpha = 0.1
+	const most = 0.4999
+	p.Alpha = most
 	if w := p.check(); w != NoWarning {
 		return math.NaN(), w
 	}
@@ -106,16 +107,37 @@ func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
 		if b.Warning != NoWarning {
 			return math.NaN()
 		}
-		return min(b.Upper[look-1], 40) - z
+		d := min(b.Upper[look-1], 40) - z
+		if math.Abs(d) < 1e-11 {
+			return 0
+		}
+		return d
 	}
-	lo, hi := math.Log(1e-17), math.Log(0.4999)
-	switch {
-	case excess(hi) > 0:
+	// The boundary lies above the nominal one of all that has been spent: the
+	// error whose spending is the nominal p-value is a lower bound.
+	nominal := NormalSF(z)
+	spent := func(logAlpha float64) float64 {
+		return math.Log(p.Spending.Spent(math.Exp(logAlpha), p.spendTime(look-1)) / nominal)
+	}
+	least := math.Log(1e-17)
+	if nominal >= most || spent(math.Log(most)) <= 0 {
 		return 1, NoWarning
-	case excess(lo) <= 0:
-		return math.Exp(lo), NoWarning
 	}
-	log, ok := findRoot(excess, lo, hi)
+	if spent(least) < 0 {
+		least, _ = findRoot(func(l float64) float64 { return max(spent(l), -1e3) }, least, math.Log(most))
+	}
+	if excess(least) <= 0 {
+		return math.Exp(least), NoWarning
+	}
+	up := least
+	for excess(up) > 0 {
+		if up == math.Log(most) {
+			return 1, NoWarning
+		}
+		least = up
+		up = min(up+0.3, math.Log(most))
+	}
+	log, ok := findRoot(excess, least, up)
 	if !ok {
 		return math.NaN(), NoConvergence
 	}
