@@ -14,9 +14,15 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
+// Jobs runs a job by its name: the engine does.
+type Jobs interface {
+	RunJob(ctx context.Context, name string) (rows int, err error)
+}
+
 // Run runs the jobs on their schedules until ctx ends. Then it starts no more, gives those
-// under way grace to finish, and cuts off the rest.
-func Run(ctx context.Context, e *engine.Engine, log *slog.Logger, grace time.Duration) error {
+// under way grace to finish, and cuts off the rest; a job that does not end then either,
+// because it waits on a dead connection, is left behind with an error after another grace.
+func Run(ctx context.Context, jobs Jobs, log *slog.Logger, grace time.Duration) error {
 	// The jobs outlive ctx by the grace.
 	working, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
@@ -26,7 +32,7 @@ func Run(ctx context.Context, e *engine.Engine, log *slog.Logger, grace time.Dur
 		cron.WithChain(cron.SkipIfStillRunning(logger), cron.Recover(logger)),
 	)
 	for _, job := range engine.ScheduledJobs() {
-		if _, err := c.AddFunc(job.Schedule, func() { run(working, e, log, job.Name) }); err != nil {
+		if _, err := c.AddFunc(job.Schedule, func() { run(working, jobs, log, job.Name) }); err != nil {
 			return fmt.Errorf("worker: schedule of %s: %w", job.Name, err)
 		}
 	}
@@ -38,13 +44,17 @@ func Run(ctx context.Context, e *engine.Engine, log *slog.Logger, grace time.Dur
 	case <-time.After(grace):
 		log.WarnContext(ctx, "jobs cut off at shutdown", "grace", grace)
 		cutOff()
-		<-finished.Done()
+		select {
+		case <-finished.Done():
+		case <-time.After(grace):
+			return fmt.Errorf("worker: a job did not end within %v of being cut off", grace)
+		}
 	}
 	return nil
 }
 
-func run(ctx context.Context, e *engine.Engine, log *slog.Logger, name string) {
-	rows, err := e.RunJob(ctx, name)
+func run(ctx context.Context, jobs Jobs, log *slog.Logger, name string) {
+	rows, err := jobs.RunJob(ctx, name)
 	switch {
 	case engine.KindOf(err) == engine.KindConflict:
 		log.DebugContext(ctx, "job left to another process", "job", name)
