@@ -75,6 +75,19 @@ func ExamplePlan_Boundaries() {
 	// at 100%: 2.014
 }
 
+// The second of four looks of a planned test: the statistic is below its
+// boundary, and the repeated p-value says by how much. It may be fed to Holm
+// with those of other comparisons.
+func ExamplePlan_RepeatedP() {
+	plan := stats.Plan{Alpha: 0.025, TwoSided: true, Times: []float64{0.25, 0.5}}
+	control := stats.Moments{N: 5000, Mean: 41.2, M2: 4999 * 14100}
+	treatment := stats.Moments{N: 5000, Mean: 47.4, M2: 4999 * 14900}
+	z := (treatment.Mean - control.Mean) / stats.MeanErrors(control, treatment).Decision
+	p, _ := plan.RepeatedP(2, z)
+	fmt.Printf("z %.2f, boundary %.2f, repeated p %.3f\n", z, plan.Boundaries().Upper[1], p)
+	// Output: z 2.57, boundary 2.96, repeated p 0.047
+}
+
 // A split that is off by a little over half a per cent, at a million customers,
 // is not chance.
 func ExampleSampleRatioSequential() {
