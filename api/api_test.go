@@ -412,3 +412,15 @@ func zipped(t *testing.T, text string) []byte {
 func text(n int) string { return strings.Repeat("a", n) }
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
+
+// line writes one element of a batch.
+func line(element any) string {
+	if text, ok := element.(raw); ok {
+		return string(text)
+	}
+	encoded, err := json.Marshal(element)
+	if err != nil {
+		return err.Error()
+	}
+	return string(encoded)
+}

@@ -48,7 +48,11 @@ func (s *Server) assign(c *gin.Context) (reply, error) {
 	case len(b.Customers) > engine.MaxBatch:
 		return reply{}, engine.Errorf(engine.KindTooLarge, "batch_too_large", "a batch has at most %d customers, not %d", engine.MaxBatch, len(b.Customers))
 	case b.Customer != nil:
-		request.Customers = []engine.CustomerID{engine.CustomerID(*b.Customer)}
+		customer, err := engine.ParseIdentifier(*b.Customer)
+		if err != nil {
+			return reply{}, at("/customer", err)
+		}
+		request.Customers = []engine.CustomerID{customer}
 	default:
 		request.Customers = named[engine.CustomerID](b.Customers)
 	}

@@ -25,6 +25,8 @@ type listJSON[T any] struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
+var errBadCursor = engine.Errorf(engine.KindMalformed, "invalid_cursor", "cursor must be a next_cursor of this list")
+
 // page reads ?limit= and ?cursor=.
 func page(c *gin.Context) (engine.Page, error) {
 	p := engine.Page{Limit: defaultLimit}
@@ -37,7 +39,7 @@ func page(c *gin.Context) (engine.Page, error) {
 	}
 	after, err := base64.RawURLEncoding.DecodeString(c.Query("cursor"))
 	if err != nil || !utf8.Valid(after) || len(after) > 300 || slices.Contains(after, 0) {
-		return p, engine.Errorf(engine.KindMalformed, "invalid_cursor", "cursor must be a next_cursor of this list")
+		return p, errBadCursor
 	}
 	p.After = string(after)
 	return p, nil

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -28,6 +29,9 @@ func (s *Server) listReports(c *gin.Context) (reply, error) {
 		return reply{}, err
 	}
 	fetch := func(ctx context.Context, p engine.Page) ([]engine.Report, error) {
+		if _, err := strconv.ParseInt(cmp.Or(p.After, "0"), 10, 32); err != nil {
+			return nil, errBadCursor
+		}
 		return s.engine.Reports(ctx, engine.ExperimentKey(key), p)
 	}
 	return list(c, fetch, func(r *engine.Report) *engine.Report { return r },

@@ -1,0 +1,76 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestCustomers: attributes are merged over those known; a customer is named by any text of
+// 1 to 256 bytes.
+func TestCustomers(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.get("/v1/customers/c42").fails(http.StatusNotFound, "not_found")
+	s.put("/v1/customers/c42", `{"attributes": {"country": "FR", "age": 42, "a/b": null}}`).is(http.StatusCreated)
+	s.put("/v1/customers/c42", `{"attributes": {"age": 43}}`).is(http.StatusOK).has(object{
+		"/customer": "c42", "/attributes": object{"country": "FR", "age": 43.0, "a/b": nil}, "/enrolments": []any{}, "/first_seen": nil,
+	})
+	s.post("/v1/events", events(and(order, object{"customer": "c42"}))).receipt(1, 0, 0)
+	s.get("/v1/customers/c42").has(object{"/first_seen": "2026-03-01T10:00:00Z"})
+	for _, name := range []string{"a%2Fb", "%C3%BC", "cookie:9f%20a", "100%25", "..", "a%3Fb%23", text(256)} {
+		s.put("/v1/customers/"+name, `{"attributes": {}}`).is(http.StatusCreated)
+		s.get("/v1/customers/" + name).is(http.StatusOK)
+	}
+	s.get("/v1/customers/a%2Fb").has(object{"/customer": "a/b"})
+	for _, bad := range []string{"%00", "%ff", "%0A", "%7F", text(257), "%C2%85"} {
+		s.put("/v1/customers/"+bad, `{"attributes": {}}`).fails(http.StatusUnprocessableEntity, "invalid_identifier")
+		s.get("/v1/customers/"+bad).fails(http.StatusUnprocessableEntity, "invalid_identifier")
+	}
+}
+
+// TestBadAttributes: what cannot be kept is 422 with a pointer.
+func TestBadAttributes(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var many []string
+	for i := range 201 {
+		many = append(many, fmt.Sprintf(`"a%d":1`, i))
+	}
+	for name, c := range map[string]struct{ attributes, pointer string }{
+		"too many":          {`{` + strings.Join(many, ",") + `}`, "/attributes"},
+		"large":             {`{"x": "` + text(5000) + `"}`, "/attributes/x"},
+		"no name":           {`{"": 1}`, "/attributes"},
+		"long name":         {`{"` + text(101) + `": 1}`, "/attributes"},
+		"beyond doubles":    {`{"a/b": 1e999999}`, "/attributes/a~1b"},
+		"beneath doubles":   {`{"x": [{"y": 1e-999999}]}`, "/attributes/x"},
+		"digits and digits": {`{"x": -` + strings.Repeat("9", 400) + `}`, "/attributes/x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			s.keeps(name, func() {
+				s.put("/v1/customers/c", `{"attributes":`+c.attributes+`}`).fails(http.StatusUnprocessableEntity, "invalid", c.pointer)
+				s.post("/v1/customers", `{"customers":[{"customer":"c","attributes":`+c.attributes+`}]}`).receipt(0, 0, 1)
+			})
+		})
+	}
+	s.put("/v1/customers/c", `{"attributes": {"x": 0e999999, "y": -1.5e300, "z": {"deep": [1e-300]}}}`).is(http.StatusCreated)
+}
+
+// TestCustomerBatch: many customers at once, with a receipt.
+func TestCustomerBatch(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	r := s.post("/v1/customers", `{"customers": [
+		{"customer": "c1", "attributes": {"a": 1, "b": 1}}, {"customer": "c2"}, {"customer": ""}, {"customer": "c1", "attributes": {"a": 2}},
+		{"customer": "c3", "attributes": []}, {"customer": "c3", "colour": "red"}]}`).receipt(3, 0, 3)
+	for i, want := range []rejection{{Index: 2, Code: "invalid_identifier"}, {Index: 4, Code: "wrong_type"}, {Index: 5, Code: "unknown_field"}} {
+		if x := r.Rejections[i]; x.Index != want.Index || x.Code != want.Code {
+			t.Errorf("%+v, want %+v", x, want)
+		}
+	}
+	s.get("/v1/customers/c1").has(object{"/attributes": object{"a": 2.0, "b": 1.0}})
+	s.get("/v1/customers/c2").has(object{"/attributes": object{}})
+	s.get("/v1/customers/c3").fails(http.StatusNotFound, "not_found")
+}

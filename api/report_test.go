@@ -1,0 +1,239 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// mailing is an external test of two arms, judged at once.
+var mailing = object{
+	"key": "mailing", "assignment": "external", "touchpoints": []string{"welcome-email"},
+	"variants": []object{
+		{"key": "plain", "control": true, "weight": 1}, {"key": "warm", "weight": 1, "content": object{"welcome-email": "warm"}},
+	},
+	"metrics": object{"primary": "ltv_30", "secondary": []string{"kept_30"}, "diagnostics": []string{"clicks_30"}},
+	"plan":    object{"method": "anytime"},
+	"policy":  object{"min_days": 0, "min_customers": 2},
+}
+
+// enrolled enrols customers arm-0, arm-1, … of each arm of mailing and books their values as
+// orders ten days later.
+func (s *system) enrolled(values map[string][]float64) {
+	s.t.Helper()
+	var enrolments, orders []any
+	for arm, list := range values {
+		for i, value := range list {
+			customer := fmt.Sprintf("%s-%d", arm, i)
+			enrolments = append(enrolments, object{"experiment": "mailing", "variant": arm, "customer": customer, "enrolled_at": "2026-01-01T00:00:00Z"})
+			orders = append(orders, and(order, object{"id": "o", "customer": customer, "value": value, "occurred_at": "2026-01-11T00:00:00Z"}))
+		}
+	}
+	s.post("/v1/enrolments", object{"enrolments": enrolments}).receipt(len(enrolments), 0, 0)
+	s.post("/v1/events", object{"events": orders}).receipt(len(orders), 0, 0)
+}
+
+// TestReport: the numbers of a small test, worked out by hand: 10, 20, 30 against 20, 40, 60.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.get("/v1/experiments/mailing/report").fails(http.StatusNotFound, "not_found")
+	s.post("/v1/experiments", mailing).is(http.StatusCreated)
+	s.post("/v1/experiments/mailing/reports", nil).fails(http.StatusConflict, "wrong_status")
+	s.post("/v1/experiments/mailing/start", nil).is(http.StatusOK)
+	s.get("/v1/experiments/mailing/report").fails(http.StatusNotFound, "no_report")
+	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{
+		"/customers": object{"plain": 0.0, "warm": 0.0}, "/metrics/0/arms/0/mean": nil, "/metrics/0/comparisons/0/difference": nil,
+		"/metrics/0/comparisons/0/interval": []any{nil, nil}, "/verdict/action": "continue",
+	})
+	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {20, 40, 60}})
+
+	now := s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated)
+	now.has(object{
+		"/version": 2.0, "/as_of": "2026-03-01T12:00:00Z", "/look": nil, "/method": "anytime", "/alpha": 0.05,
+		"/customers": object{"plain": 3.0, "warm": 3.0}, "/health/ok": true, "/health/checks/0/check": "sample_ratio",
+		"/metrics/0/metric": "ltv_30", "/metrics/0/role": "primary", "/metrics/0/currency": "EUR",
+		"/metrics/0/arms/0/variant": "plain", "/metrics/0/arms/0/mature": 3.0, "/metrics/0/arms/0/mean": 20.0, "/metrics/0/arms/0/total": "60.00",
+		"/metrics/0/arms/1/mean": 40.0, "/metrics/0/arms/1/total": "120.00", "/metrics/0/comparisons/0/variant": "warm",
+		"/metrics/0/comparisons/0/difference": 20.0,
+		"/metrics/1/metric": "kept_30", "/metrics/1/role": "secondary", "/metrics/1/currency": nil, "/metrics/1/arms/0/mean": 1.0, "/metrics/1/arms/0/total": "3",
+		"/metrics/1/comparisons/0/difference": 0.0, "/metrics/2/role": "diagnostic", "/metrics/2/arms/1/mean": 0.0,
+	})
+	// sd 10 and 20 of 3: the errors are 10/√3 and √(100/3 + 400/3).
+	for pointer, want := range map[string]float64{
+		"/metrics/0/arms/0/std_error": 5.773502691896258, "/metrics/0/comparisons/0/fixed/std_error": 12.909944487358056,
+		"/metrics/0/comparisons/0/fixed/statistic": 1.5491933384829668,
+	} {
+		if got, ok := now.at(pointer).(float64); !ok || got < want-1e-9 || got > want+1e-9 {
+			t.Errorf("%s is %v, want %v", pointer, now.at(pointer), want)
+		}
+	}
+	newest := s.get("/v1/experiments/mailing/report").is(http.StatusOK)
+	if string(newest.body) != string(now.body) {
+		t.Errorf("the newest report is another\n%s\n%s", newest.body, now.body)
+	}
+	s.get("/v1/experiments/none/report").fails(http.StatusNotFound, "not_found")
+}
+
+// TestReportAsOf: as_of cuts by when things happened; what is stored never changes.
+func TestReportAsOf(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20}, "warm": {30, 40}})
+	s.post("/v1/enrolments", `{"enrolments": [{"experiment": "mailing", "variant": "warm", "customer": "late", "enrolled_at": "2026-02-20T00:00:00Z"}]}`).receipt(1, 0, 0)
+	report := func(asOf string) *answer {
+		return s.post("/v1/experiments/mailing/reports", object{"as_of": asOf}).is(http.StatusCreated)
+	}
+	report("2026-03-01T12:00:00Z").has(object{"/customers/warm": 3.0, "/metrics/0/arms/1/mature": 2.0, "/metrics/0/arms/1/mean": 35.0})
+	report("2026-01-31T01:00:00+01:00").has(object{"/as_of": "2026-01-31T00:00:00Z", "/customers/warm": 2.0, "/metrics/0/arms/1/mature": 2.0})
+	report("2026-01-30T23:59:59.999999Z").has(object{"/customers/warm": 2.0, "/metrics/0/arms/1/mature": 0.0, "/metrics/0/arms/1/mean": nil})
+	before := report("2025-12-31T00:00:00Z").has(object{"/customers/warm": 0.0, "/metrics/0/arms/1/mean": nil})
+
+	s.pass(day)
+	s.post("/v1/events", events(and(order, object{"id": "more", "customer": "warm-0", "value": 100, "occurred_at": "2026-01-02T00:00:00Z"}))).receipt(1, 0, 0)
+	report("2026-03-01T12:00:00Z").has(object{"/metrics/0/arms/1/mean": 85.0, "/version": 5.0}) // late events restate
+	list := s.get("/v1/experiments/mailing/reports").is(http.StatusOK).has(object{"/data/0/metrics/0/arms/1/mean": 35.0, "/data/4/version": 5.0})
+	if got, want := fmt.Sprint(list.at("/data/3")), fmt.Sprint(before.at("")); got != want {
+		t.Errorf("a stored report has changed:\n%s\n%s", got, want)
+	}
+
+	for asOf, code := range map[string]string{
+		"2026-03-02T12:00:00.000001Z": "in_the_future", "9999-12-31T23:59:59-23:59": "in_the_future",
+		"1969-12-31T23:59:59Z": "before_1970", "0000-01-01T00:00:00+23:59": "before_1970", "0001-01-01T00:00:00Z": "before_1970",
+	} {
+		s.keeps(asOf, func() {
+			s.post("/v1/experiments/mailing/reports", object{"as_of": asOf}).fails(http.StatusUnprocessableEntity, code, "/as_of")
+		})
+	}
+	s.post("/v1/experiments/mailing/reports", `{"data_cut": 1}`).fails(http.StatusNotImplemented, "not_built")
+}
+
+// TestReportCSV: a row for each arm of each metric.
+func TestReportCSV(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {20, 40, 60}})
+	s.post("/v1/experiments/mailing/reports?format=csv", nil).is(http.StatusCreated).table()
+	rows := s.get("/v1/experiments/mailing/report", header("Accept", "text/csv")).is(http.StatusOK).table()
+	if len(rows) != 7 || fmt.Sprint(rows[0][:10]) != "[metric role kind currency variant customers mature mean std_error total]" {
+		t.Fatalf("%q", rows)
+	}
+	if fmt.Sprint(rows[2][:8]) != "[ltv_30 primary ltv EUR warm 3 3 40]" || rows[2][9] != "120.00" || rows[1][10] != "" || rows[2][10] != "20" {
+		t.Errorf("%q", rows[1:3])
+	}
+	s.get("/v1/experiments/mailing/reports?format=csv").is(http.StatusOK).table()
+}
+
+// decisive are values so far apart that a look decides: 21 against 11 on average.
+func decisive() map[string][]float64 {
+	values := map[string][]float64{}
+	for i := range 150 {
+		values["plain"] = append(values["plain"], 10+2*float64(i%2))
+		values["warm"] = append(values["warm"], 20+2*float64(i%2))
+	}
+	return values
+}
+
+// run runs a job and answers how many rows it worked on.
+func (s *system) run(job string) float64 {
+	s.t.Helper()
+	rows, _ := s.post("/v1/jobs/"+job+"/run", nil).is(http.StatusOK).has(object{"/job": job}).at("/rows").(float64)
+	return rows
+}
+
+// TestAutomaticPromotion: the jobs measure, look, decide and promote, and the touchpoint
+// serves the winner.
+func TestAutomaticPromotion(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(decisive())
+	if n := s.run("measure"); n != 300 {
+		t.Errorf("measured %v customers, want 300", n)
+	}
+	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{"/look": nil, "/verdict/action": "promote"})
+	if n := s.run("decide"); n != 0 {
+		t.Errorf("a report that is no look decided %v times", n)
+	}
+	if n := s.run("analyze"); n != 1 {
+		t.Errorf("%v looks, want 1", n)
+	}
+	s.get("/v1/experiments/mailing/report").has(object{
+		"/look": 1.0, "/verdict/action": "promote", "/verdict/variant": "warm", "/verdict/reasons/0/code": "primary_improved",
+		"/metrics/0/comparisons/0/decisive": true,
+	})
+	s.get("/v1/decisions").has(object{"/data/0/action": "promote", "/data/0/applied_at": nil, "/data/0/report_version": 2.0, "/data/0/decided_by": "engine"})
+	if n := s.run("decide"); n != 1 {
+		t.Errorf("%v decisions were carried out, want 1", n)
+	}
+	s.get("/v1/experiments/mailing").has(object{"/status": "concluded", "/outcome": "promoted", "/winner": "warm"})
+	s.get("/v1/experiments/mailing/decisions").has(object{"/data/0/applied_at": "2026-03-01T12:00:00Z", "/data/1": nil})
+	s.post("/v1/assignments", `{"customer": "new", "touchpoint": "welcome-email"}`).has(object{"/content": "warm", "/reason": "promoted", "/variant": "warm"})
+}
+
+// TestApproval: with mode approve a promotion waits for a person.
+func TestApproval(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(mailing, object{"policy": object{"mode": "approve", "min_days": 0, "min_customers": 2}}))
+	s.enrolled(decisive())
+	s.run("analyze")
+	s.get("/v1/experiments/mailing/report").has(object{"/verdict/action": "needs_approval", "/verdict/variant": "warm", "/verdict/blocked_by": []any{"approval"}})
+	if n := s.run("decide"); n != 0 {
+		t.Errorf("%v decisions were carried out without a person", n)
+	}
+	s.get("/v1/experiments/mailing").has(object{"/status": "running"})
+	s.post("/v1/experiments/mailing/approve", `{"reason": "Looks right"}`, with(s.key("decide"))).is(http.StatusOK).has(object{"/outcome": "promoted", "/winner": "warm"})
+	s.get("/v1/experiments/mailing/decisions").has(object{
+		"/data/0/approved_by": "decide", "/data/0/note": "Looks right", "/data/0/decided_by": "engine", "/data/0/mode": "approve", "/data/1": nil,
+	})
+	s.post("/v1/experiments/mailing/approve", nil).fails(http.StatusConflict, "nothing_to_approve")
+}
+
+// TestManualMode: with mode manual the verdict is told and nothing is decided.
+func TestManualMode(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(mailing, object{"policy": object{"mode": "manual", "min_days": 0, "min_customers": 2}}))
+	s.enrolled(decisive())
+	s.run("analyze")
+	s.run("decide")
+	s.get("/v1/experiments/mailing/report").has(object{"/verdict/action": "promote", "/verdict/blocked_by": []any{"manual_mode"}})
+	s.get("/v1/experiments/mailing/decisions").has(object{"/data": []any{}})
+	s.get("/v1/experiments/mailing").has(object{"/status": "running"})
+}
+
+// TestJobs: the list shows each job's schedule, last and next run; an unknown one is 404,
+// and one that runs elsewhere 409.
+func TestJobs(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.get("/v1/jobs").is(http.StatusOK).has(object{
+		"/data/0/name": "measure", "/data/0/schedule": "* * * * *", "/data/0/last_run": nil, "/data/0/next_run": "2026-03-01T12:01:00Z",
+		"/data/1/name": "analyze", "/data/1/next_run": "2026-03-01T12:05:00Z", "/data/2/name": "decide", "/data/3": nil,
+	})
+	s.pass(90 * time.Second)
+	s.run("measure")
+	s.get("/v1/jobs").has(object{
+		"/data/0/last_run/started_at": "2026-03-01T12:01:30Z", "/data/0/last_run/finished_at": "2026-03-01T12:01:30Z", "/data/0/last_run/rows": 0.0,
+		"/data/0/last_run/error": nil, "/data/0/next_run": "2026-03-01T12:02:00Z",
+	})
+	for _, name := range []string{"none", "%00", "%ff", "MEASURE", text(10_000)} {
+		s.post("/v1/jobs/"+name+"/run", nil).fails(http.StatusNotFound, "not_found")
+	}
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(x'70657265'::integer, hashtext('measure'))`); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/v1/jobs/measure/run", nil).fails(http.StatusConflict, "job_running")
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	s.run("measure")
+}
