@@ -96,9 +96,8 @@ type BetaComparison struct {
 	Warning                    Warning
 }
 
-// BetaBinomial compares two proportions under a common Beta(a, b) prior, by the
-// trapezoidal rule in ln(p/(1-p)), which converges exponentially. The losses
-// are integrals of P(p2 ≤ x) P(p1 > x), so small ones keep their digits.
+// BetaBinomial compares two proportions under a common Beta(a, b) prior, by
+// quadrature in ln(p/(1-p)), where the posteriors are smooth. The losses are integrals of P(p2 ≤ x) P(p1 > x), so small ones keep their digits.
 func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 	nan := math.NaN()
 	w := NoWarning
@@ -114,24 +113,28 @@ func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 		return BetaComparison{nan, nan, nan, w}
 	}
 	p1, p2 := newLogitBeta(control, a, b), newLogitBeta(treatment, a, b)
-	narrow := min(p1.width, p2.width)
-	r := BetaComparison{}
-	if p1.width <= p2.width {
-		r.ProbTreatment = trapezoid(p1.lo, p1.hi, narrow, func(s float64) float64 {
-			return p1.density(s) * p2.tail(s)
-		})
-	} else {
-		r.ProbTreatment = trapezoid(p2.lo, p2.hi, narrow, func(s float64) float64 {
-			return p2.density(s) * p1.cdf(s)
-		})
+	narrow, wide := p1, p2
+	if p2.width < p1.width {
+		narrow, wide = p2, p1
 	}
-	lo, hi := min(p1.lo, p2.lo), max(p1.hi, p2.hi)
-	r.LossTreatment = trapezoid(lo, hi, narrow, func(s float64) float64 {
-		return p2.cdf(s) * p1.tail(s) * logitSlope(s)
-	})
-	r.LossControl = trapezoid(lo, hi, narrow, func(s float64) float64 {
-		return p1.cdf(s) * p2.tail(s) * logitSlope(s)
-	})
+	// Where the narrow posterior is, its width sets the panels; beyond, where its
+	// tails are 0 or 1, that of the wide one.
+	inside := func(f func(s float64) float64) float64 {
+		return integratePieces([]float64{narrow.lo, narrow.hi}, narrow.width, f)
+	}
+	whole := func(f func(s float64) float64) float64 {
+		return inside(f) +
+			integratePieces([]float64{min(wide.lo, narrow.lo), narrow.lo}, wide.width, f) +
+			integratePieces([]float64{narrow.hi, max(wide.hi, narrow.hi)}, wide.width, f)
+	}
+	r := BetaComparison{}
+	if narrow == p1 {
+		r.ProbTreatment = inside(func(s float64) float64 { return p1.density(s) * p2.tail(s) })
+	} else {
+		r.ProbTreatment = inside(func(s float64) float64 { return p2.density(s) * p1.cdf(s) })
+	}
+	r.LossTreatment = whole(func(s float64) float64 { return p2.cdf(s) * p1.tail(s) * logitSlope(s) })
+	r.LossControl = whole(func(s float64) float64 { return p1.cdf(s) * p2.tail(s) * logitSlope(s) })
 	r.ProbTreatment = min(1, r.ProbTreatment)
 	return r
 }
@@ -188,16 +191,4 @@ func softplus(s float64) float64 {
 func logitSlope(s float64) float64 {
 	e := math.Exp(-math.Abs(s))
 	return e / ((1 + e) * (1 + e))
-}
-
-// trapezoid integrates a smooth function that vanishes at both ends, whose
-// narrowest feature has the given width.
-func trapezoid(lo, hi, width float64, f func(float64) float64) float64 {
-	n := int(min(20000, math.Ceil((hi-lo)/min(0.25, width/3))))
-	h := (hi - lo) / float64(n)
-	sum := 0.5 * (f(lo) + f(hi))
-	for i := 1; i < n; i++ {
-		sum += f(lo + float64(i)*h)
-	}
-	return sum * h
 }
