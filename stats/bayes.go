@@ -97,7 +97,8 @@ type BetaComparison struct {
 }
 
 // BetaBinomial compares two proportions under a common Beta(a, b) prior, by
-// quadrature in ln(p/(1-p)), where the posteriors are smooth. The losses are integrals of P(p2 ≤ x) P(p1 > x), so small ones keep their digits.
+// quadrature in ln(p/(1-p)), where the posteriors are smooth. The losses are
+// integrals of P(p2 ≤ x) P(p1 > x), so small ones keep their digits.
 func BetaBinomial(control, treatment Count, a, b float64) BetaComparison {
 	nan := math.NaN()
 	w := NoWarning
@@ -168,7 +169,9 @@ func (d logitBeta) logDensity(s float64) float64 {
 	return -d.a*softplus(-s) - d.b*softplus(s) - d.logB
 }
 
-func (d logitBeta) density(s float64) float64 { return math.Exp(d.logDensity(s)) }
+func (d logitBeta) density(s float64) float64 {
+	return betaFront(1/(1+math.Exp(-s)), 1/(1+math.Exp(s)), d.a, d.b)
+}
 
 // cdf and tail take the smaller of p and 1-p as precise.
 func (d logitBeta) cdf(s float64) float64 {
