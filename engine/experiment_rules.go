@@ -75,8 +75,12 @@ func (s *Spec) checkTouchpoints(v *violations) {
 		return
 	}
 	for i, key := range s.Touchpoints {
-		if slices.Contains(s.Touchpoints[:i], key) {
-			v.add("/touchpoints/"+strconv.Itoa(i), "%q stands twice", key)
+		at := "/touchpoints/" + strconv.Itoa(i)
+		switch {
+		case !validKey(string(key)):
+			v.add(at, keyRule)
+		case slices.Contains(s.Touchpoints[:i], key):
+			v.add(at, "%q stands twice", key)
 		}
 	}
 }
