@@ -167,9 +167,14 @@ func (s *Store) InsertExposures(
 	return statuses, err
 }
 
-// InsertEnrolments implements engine.Ledger. Assignments wait for it, so it is a hot one.
+// InsertEnrolments implements engine.Ledger. For an assignment, which waits for it with a
+// short deadline, it is a hot one; for an import it may queue behind other batches.
 func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolment) (statuses []engine.RowStatus, err error) {
-	err = s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
+	pool := s.bulk
+	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(now()) < hotLimits.silence {
+		pool = s.hot
+	}
+	err = s.inTx(ctx, pool, func(tx *sqlx.Tx) error {
 		// Most contacts are of customers who are enrolled already: they need not queue for
 		// the ledger's lock.
 		ids, variants := enrolmentDigests(enrolments)

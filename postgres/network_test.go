@@ -284,6 +284,36 @@ func TestTheDriverRepeatsOutsideTransactions(t *testing.T) {
 	}
 }
 
+// An assignment that is to be recorded waits no longer than the hot pool may be silent,
+// although a batch of enrolments may wait for minutes.
+func TestBlackHoleUnderAnAssignment(t *testing.T) {
+	p, through := newProxy(t, pgtest.Database(t))
+	s := must(open(through, limits{2, 300 * time.Millisecond, 400 * time.Millisecond}, limits{2, time.Minute, time.Minute}))(t)
+	t.Cleanup(func() { _ = s.Close() })
+	c := &clock{at: start}
+	e := newEngine(t, s, c, 1)
+	catalogue(t, e)
+	running(t, e, spec("tone"))
+	assign := func(customer engine.CustomerID) string {
+		return must(e.Assign(t.Context(), engine.AssignRequest{
+			Touchpoint: "mail", Customers: []engine.CustomerID{customer}, Record: true,
+		}))(t)[0].Variant
+	}
+	first := assign("c1")
+	p.silent.Store(true)
+	began := time.Now()
+	if again := assign("c1"); again != first {
+		t.Errorf("variant %s, with the database %s", again, first)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("an assignment took %v", took)
+	}
+	if n := e.Unrecorded(); n != 1 {
+		t.Errorf("%d enrolments unrecorded, want 1", n)
+	}
+	p.silent.Store(false)
+}
+
 // A link that swallows everything ends a call within the pool's limit of silence, also
 // when the caller's own deadline is earlier and the driver does not keep it.
 func TestBlackHole(t *testing.T) {
