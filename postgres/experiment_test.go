@@ -414,3 +414,49 @@ func TestPages(t *testing.T) {
 		t.Errorf("pages (-want +got):\n%s", diff)
 	}
 }
+
+// A configuration that cannot be right is refused, and the last good one goes on serving.
+func TestAPoisonedConfigurationIsRefused(t *testing.T) {
+	s := newStore(t)
+	e := newEngine(t, s, &clock{at: start}, 1)
+	catalogue(t, e)
+	running(t, e, spec("tone"))
+	before := answer(t, e, "mail", "c1")
+	exec(t, s, `UPDATE experiments SET spec = replace(CAST(spec AS text), '"weight":1', '"weight":0')::json`)
+	exec(t, s, `UPDATE configuration SET version = version + 1`)
+	if err := e.Refresh(t.Context()); err == nil {
+		t.Error("a weight of 0 was taken")
+	}
+	if diff := cmp.Diff(before, answer(t, e, "mail", "c1")); diff != "" {
+		t.Errorf("the answer changed (-before +after):\n%s", diff)
+	}
+	exec(t, s, `UPDATE experiments SET spec = replace(CAST(spec AS text), '"weight":0', '"weight":1')::json`)
+	if err := e.Refresh(t.Context()); err != nil {
+		t.Errorf("mended: %v", err)
+	}
+}
+
+// What one process changes, another serves without being asked.
+func TestKeepFresh(t *testing.T) {
+	s := newStore(t)
+	c := &clock{at: start}
+	e, other := newEngine(t, s, c, 1), newEngine(t, s, c, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var keeper sync.WaitGroup
+	keeper.Go(func() { other.KeepFresh(ctx, 5*time.Millisecond) })
+	defer keeper.Wait()
+	defer cancel()
+	catalogue(t, e)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := other.Assign(t.Context(), engine.AssignRequest{Touchpoint: "mail", Customers: []engine.CustomerID{"c1"}})
+		if err == nil {
+			return
+		}
+		kindOf(t, err, engine.KindNotFound, "not_found")
+		if time.Now().After(deadline) {
+			t.Fatal("the other process never heard of the touchpoint")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
