@@ -397,16 +397,32 @@ func and(o, changes object) object {
 
 func zipped(t *testing.T, text string) []byte {
 	t.Helper()
+	packed, err := pack(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+func pack(text io.Reader) ([]byte, error) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
+	if _, err := io.Copy(w, text); err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	err := w.Close()
+	return b.Bytes(), err
 }
+
+// zippedSpaces are spaces that make any body too large, packed: they may stand behind
+// another packed text.
+var zippedSpaces = sync.OnceValue(func() []byte {
+	packed, err := pack(strings.NewReader(strings.Repeat(" ", api.MaxBatchForTest)))
+	if err != nil {
+		panic(err)
+	}
+	return packed
+})
 
 // text is n letters.
 func text(n int) string { return strings.Repeat("a", n) }

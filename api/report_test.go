@@ -57,7 +57,7 @@ func TestReport(t *testing.T) {
 		"/metrics/0/arms/0/variant": "plain", "/metrics/0/arms/0/mature": 3.0, "/metrics/0/arms/0/mean": 20.0, "/metrics/0/arms/0/total": "60.00",
 		"/metrics/0/arms/1/mean": 40.0, "/metrics/0/arms/1/total": "120.00", "/metrics/0/comparisons/0/variant": "warm",
 		"/metrics/0/comparisons/0/difference": 20.0,
-		"/metrics/1/metric": "kept_30", "/metrics/1/role": "secondary", "/metrics/1/currency": nil, "/metrics/1/arms/0/mean": 1.0, "/metrics/1/arms/0/total": "3",
+		"/metrics/1/metric":                   "kept_30", "/metrics/1/role": "secondary", "/metrics/1/currency": nil, "/metrics/1/arms/0/mean": 1.0, "/metrics/1/arms/0/total": "3",
 		"/metrics/1/comparisons/0/difference": 0.0, "/metrics/2/role": "diagnostic", "/metrics/2/arms/1/mean": 0.0,
 	})
 	// sd 10 and 20 of 3: the errors are 10/√3 and √(100/3 + 400/3).
