@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -60,9 +61,15 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, jobs[i].Deadline)
 	defer cancel()
-	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (int, error) {
-		rows, err = jobs[i].run(e, ctx)
-		return rows, err
+	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (n int, err error) {
+		// A panic is a failure of this run, and is recorded as one.
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			rows = n
+		}()
+		return jobs[i].run(e, ctx)
 	})
 	if err == nil && !ran {
 		err = Errorf(KindConflict, "job_running", "another process is running the job %q", name)

@@ -196,11 +196,10 @@ func (e *Engine) Rollback(ctx context.Context, a Action) (*Experiment, error) {
 		if x.Outcome != OutcomePromoted || c.Promotion == nil {
 			return Errorf(KindConflict, "wrong_status", "cannot roll back experiment %q: it has no promoted winner", x.Key)
 		}
-		for key, before := range c.Promotion.ContentBefore {
-			t := c.Touchpoints[key]
-			winner, _ := x.Variant(c.Promotion.Variant)
-			if t != nil && string(t.Content) == string(winner.Content[key]) {
-				t.Content = before
+		for key, before := range c.Promotion.Before {
+			// What somebody has put there since stays.
+			if t := c.Touchpoints[key]; t != nil && t.PromotedBy == x.Key {
+				t.Content, t.PromotedBy = before.Content, before.PromotedBy
 			}
 		}
 		c.Promotion.RolledBackAt = &now
@@ -235,11 +234,11 @@ func conclude(x *Experiment, outcome Outcome, now time.Time) {
 
 // promote makes the variant's content the touchpoints' own and keeps what was there.
 func promote(c *Change, winner Variant, now time.Time) {
-	c.Promotion = &Promotion{Variant: winner.Key, ContentBefore: map[TouchpointKey][]byte{}, PromotedAt: now}
+	c.Promotion = &Promotion{Variant: winner.Key, Before: map[TouchpointKey]Served{}, PromotedAt: now}
 	for key, content := range winner.Content {
 		if t := c.Touchpoints[key]; t != nil {
-			c.Promotion.ContentBefore[key] = t.Content
-			t.Content = content
+			c.Promotion.Before[key] = Served{t.Content, t.PromotedBy}
+			t.Content, t.PromotedBy = content, c.Experiment.Key
 		}
 	}
 	c.Experiment.Winner = winner.Key

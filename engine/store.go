@@ -84,10 +84,16 @@ type Change struct {
 
 // A Promotion is a winner put in a touchpoint's place, and what was there before.
 type Promotion struct {
-	Variant       VariantKey
-	ContentBefore map[TouchpointKey][]byte
-	PromotedAt    time.Time
-	RolledBackAt  *time.Time
+	Variant      VariantKey
+	Before       map[TouchpointKey]Served
+	PromotedAt   time.Time
+	RolledBackAt *time.Time
+}
+
+// Served is what a touchpoint served before a promotion. The tags name its stored form.
+type Served struct {
+	Content    []byte        `json:"content"`
+	PromotedBy ExperimentKey `json:"promoted_by,omitempty"`
 }
 
 // Configuration is what assignment and authentication read.
@@ -99,10 +105,9 @@ type Configuration struct {
 	Keys        []Key
 }
 
-// A PromotedTouchpoint is a touchpoint and the promotion whose winner it serves, if any.
+// A PromotedTouchpoint is a touchpoint and the variant whose content it serves, if any.
 type PromotedTouchpoint struct {
 	Touchpoint
-	PromotedBy      ExperimentKey
 	PromotedVariant VariantKey
 }
 
@@ -144,7 +149,6 @@ type Measures interface {
 type Totals struct {
 	DataCut int64
 	First   *time.Time // first enrolment, nil without any
-	Last    *time.Time // last enrolment as of the time
 	Arms    []ArmCount
 	Values  []ArmTotal
 }

@@ -14,6 +14,7 @@ type Touchpoint struct {
 	Channel        Channel
 	Stage          Stage
 	Content        json.RawMessage
+	PromotedBy     ExperimentKey // whose winner the content is, if any
 	CostPerContact *Money
 	CreatedAt      time.Time
 	UpdatedAt      time.Time

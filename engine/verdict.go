@@ -143,7 +143,8 @@ func (c *caseFile) harmed() (Verdict, bool) {
 		}
 	}
 	for _, a := range c.of(RoleGuardrail) {
-		if a.beyondMargin(c.judge) {
+		// One that hardly anything has happened in yet stops nobody.
+		if max(a.control.nonZero, a.treatment.nonZero) >= c.burnIn(a) && a.beyondMargin(c.judge) {
 			return c.says(ActionStopHarm, a.treatment.variant, "guardrail_harmed",
 				"guardrail beyond its margin of %.3g %%: %s", 100*a.margin, c.words(a)), true
 		}

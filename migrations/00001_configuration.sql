@@ -82,7 +82,7 @@ CREATE TABLE experiments (
 CREATE TABLE promotions (
     experiment     text PRIMARY KEY REFERENCES experiments (key),
     variant        text NOT NULL,
-    content_before json NOT NULL,
+    served_before  json NOT NULL,
     promoted_at    timestamptz NOT NULL,
     rolled_back_at timestamptz
 );

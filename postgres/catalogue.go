@@ -29,7 +29,7 @@ type touchpointRow struct {
 func (r *touchpointRow) touchpoint() engine.Touchpoint {
 	t := engine.Touchpoint{
 		Key: engine.TouchpointKey(r.Key), Name: r.Name, Channel: engine.Channel(r.Channel), Stage: engine.Stage(r.Stage),
-		Content: r.Content, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Content: r.Content, PromotedBy: engine.ExperimentKey(r.PromotedBy), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	if r.CostAmount.Valid {
 		t.CostPerContact = &engine.Money{Amount: r.CostAmount.Decimal, Currency: engine.Currency(r.CostCurrency.String)}
@@ -74,7 +74,8 @@ func (s *Store) PutTouchpoint(ctx context.Context, t *engine.Touchpoint) (create
 func (s *Store) Touchpoint(ctx context.Context, key engine.TouchpointKey) (*engine.Touchpoint, error) {
 	var r touchpointRow
 	err := s.hot.GetContext(ctx, &r, `
-		SELECT key, name, channel, stage, content, cost_amount, cost_currency, created_at, updated_at
+		SELECT key, name, channel, stage, content, coalesce(promoted_by, '') AS promoted_by,
+			cost_amount, cost_currency, created_at, updated_at
 		FROM touchpoints WHERE key = $1`, key)
 	if err != nil {
 		return nil, found(err, "touchpoint", string(key))
@@ -87,7 +88,8 @@ func (s *Store) Touchpoint(ctx context.Context, key engine.TouchpointKey) (*engi
 func (s *Store) Touchpoints(ctx context.Context, p engine.Page) ([]engine.Touchpoint, error) {
 	var rows []touchpointRow
 	err := s.hot.SelectContext(ctx, &rows, `
-		SELECT key, name, channel, stage, content, cost_amount, cost_currency, created_at, updated_at
+		SELECT key, name, channel, stage, content, coalesce(promoted_by, '') AS promoted_by,
+			cost_amount, cost_currency, created_at, updated_at
 		FROM touchpoints WHERE key > $1 ORDER BY key LIMIT $2`, p.After, p.Limit)
 	touchpoints := make([]engine.Touchpoint, len(rows))
 	for i := range rows {

@@ -124,13 +124,13 @@ func insertDecision(ctx context.Context, tx *sqlx.Tx, d *engine.Decision) error 
 
 func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*engine.Promotion, error) {
 	var r struct {
-		Variant       string       `db:"variant"`
-		ContentBefore []byte       `db:"content_before"`
-		PromotedAt    time.Time    `db:"promoted_at"`
-		RolledBackAt  sql.NullTime `db:"rolled_back_at"`
+		Variant      string       `db:"variant"`
+		Before       []byte       `db:"served_before"`
+		PromotedAt   time.Time    `db:"promoted_at"`
+		RolledBackAt sql.NullTime `db:"rolled_back_at"`
 	}
 	err := tx.GetContext(ctx, &r, `
-		SELECT variant, content_before, promoted_at, rolled_back_at FROM promotions WHERE experiment = $1`, key)
+		SELECT variant, served_before, promoted_at, rolled_back_at FROM promotions WHERE experiment = $1`, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // most experiments have no promotion
 	}
@@ -140,7 +140,7 @@ func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (
 	p := &engine.Promotion{
 		Variant: engine.VariantKey(r.Variant), PromotedAt: r.PromotedAt, RolledBackAt: timeOf(r.RolledBackAt),
 	}
-	return p, json.Unmarshal(r.ContentBefore, &p.ContentBefore)
+	return p, json.Unmarshal(r.Before, &p.Before)
 }
 
 func savePromotion(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
@@ -148,12 +148,12 @@ func savePromotion(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
 	if p == nil {
 		return nil
 	}
-	before, err := json.Marshal(p.ContentBefore)
+	before, err := json.Marshal(p.Before)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO promotions (experiment, variant, content_before, promoted_at, rolled_back_at)
+		INSERT INTO promotions (experiment, variant, served_before, promoted_at, rolled_back_at)
 		VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (experiment) DO UPDATE SET rolled_back_at = excluded.rolled_back_at`,
 		c.Experiment.Key, p.Variant, before, p.PromotedAt, p.RolledBackAt)

@@ -346,7 +346,7 @@ func TestTwoProcessesDoEachThingOnce(t *testing.T) {
 		}
 	}
 	// Every promotion kept what the one before had put there.
-	if n := count(t, s, `SELECT count(DISTINCT CAST(content_before AS text)) FROM promotions`); n != tests {
+	if n := count(t, s, `SELECT count(DISTINCT CAST(served_before AS text)) FROM promotions`); n != tests {
 		t.Errorf("%d different contents were replaced, want %d", n, tests)
 	}
 }

@@ -175,9 +175,9 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err != nil {
 			return err
 		}
-		before := map[engine.TouchpointKey]string{}
+		before := map[engine.TouchpointKey]engine.Touchpoint{}
 		for key, t := range c.Touchpoints {
-			before[key] = string(t.Content)
+			before[key] = *t
 		}
 		if err := change(c); err != nil {
 			return err
@@ -186,16 +186,12 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 			return err
 		}
 		for key, t := range c.Touchpoints {
-			if string(t.Content) == before[key] {
+			if was := before[key]; string(t.Content) == string(was.Content) && t.PromotedBy == was.PromotedBy {
 				continue
 			}
-			var promotedBy *engine.ExperimentKey
-			if c.Experiment.Outcome == engine.OutcomePromoted {
-				promotedBy = &c.Experiment.Key
-			}
 			if _, err := tx.ExecContext(ctx, `
-				UPDATE touchpoints SET content = $2, promoted_by = $3, updated_at = $4 WHERE key = $1`,
-				key, []byte(t.Content), promotedBy, c.Experiment.UpdatedAt); err != nil {
+				UPDATE touchpoints SET content = $2, promoted_by = nullif($3, ''), updated_at = $4 WHERE key = $1`,
+				key, []byte(t.Content), string(t.PromotedBy), c.Experiment.UpdatedAt); err != nil {
 				return err
 			}
 		}
@@ -236,7 +232,8 @@ func loadChange(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*en
 	touchpoints := pq.Array(texts[string](x.Touchpoints))
 	var places []touchpointRow
 	if err := tx.SelectContext(ctx, &places, `
-		SELECT key, name, channel, stage, content, cost_amount, cost_currency, created_at, updated_at
+		SELECT key, name, channel, stage, content, coalesce(promoted_by, '') AS promoted_by,
+			cost_amount, cost_currency, created_at, updated_at
 		FROM touchpoints WHERE key = ANY ($1) FOR UPDATE`, touchpoints); err != nil {
 		return nil, err
 	}
@@ -311,7 +308,6 @@ func (s *Store) Configuration(ctx context.Context) (*engine.Configuration, error
 		for i := range places {
 			c.Touchpoints = append(c.Touchpoints, engine.PromotedTouchpoint{
 				Touchpoint:      places[i].touchpoint(),
-				PromotedBy:      engine.ExperimentKey(places[i].PromotedBy),
 				PromotedVariant: engine.VariantKey(places[i].PromotedVariant),
 			})
 		}
