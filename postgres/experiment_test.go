@@ -310,6 +310,32 @@ func TestPromoteAndRollBack(t *testing.T) {
 	}
 }
 
+// A second promotion that is rolled back leaves the first one standing; and a winner whose
+// content was there already is promoted all the same.
+func TestRollBackToAnEarlierPromotion(t *testing.T) {
+	s := newStore(t)
+	e := newEngine(t, s, &clock{at: start}, 1)
+	catalogue(t, e)
+	first := engine.Action{Experiment: "first", By: "Ada", Variant: "warm"}
+	second := engine.Action{Experiment: "second", By: "Ada", Variant: "warm"}
+	running(t, e, spec("first"))
+	must(e.Promote(t.Context(), first))(t)
+	running(t, e, spec("second")) // with the content that the first has just promoted
+	must(e.Promote(t.Context(), second))(t)
+	if got := answer(t, e, "mail", "c1"); got.Reason != snapshot.Promoted || got.Experiment != "second" {
+		t.Errorf("after the second promotion: %+v", got)
+	}
+	must(e.Rollback(t.Context(), second))(t)
+	if got := answer(t, e, "mail", "c1"); got.Reason != snapshot.Promoted || got.Experiment != "first" {
+		t.Errorf("after the second was rolled back: %+v, want the winner of the first", got)
+	}
+	must(e.Rollback(t.Context(), first))(t)
+	want := snapshot.Answer{Content: content("own"), Reason: snapshot.Default}
+	if diff := cmp.Diff(want, answer(t, e, "mail", "c1")); diff != "" {
+		t.Errorf("after both were rolled back (-want +got):\n%s", diff)
+	}
+}
+
 // The configuration that assignment reads is one moment's, whoever changes it meanwhile:
 // a touchpoint never serves a winner whose test still runs.
 func TestConfigurationIsConsistent(t *testing.T) {
