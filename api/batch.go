@@ -184,6 +184,9 @@ func elementError(err error) error {
 	return engine.Errorf(known.Kind, known.Code, "%s %s", known.Fields[0].Pointer, known.Fields[0].Detail)
 }
 
+// maxEchoedID is the longest id that a rejection repeats; longer ones are no ids.
+const maxEchoedID = 256
+
 // elementID reads the id of an element, also of one that is wrong otherwise.
 func elementID(raw jsontext.Value) string {
 	var j struct {
@@ -193,6 +196,9 @@ func elementID(raw jsontext.Value) string {
 		return ""
 	}
 	id, _ := j.ID.(string)
+	if len(id) > maxEchoedID {
+		return ""
+	}
 	return id
 }
 

@@ -234,8 +234,15 @@ func (a *assessment) comparison(j judge) Comparison {
 	}
 	// The lift's interval stands at the same critical value as that of the difference.
 	half := (a.interval.Upper - a.interval.Lower) / 2 / math.Hypot(a.control.moments.SE(), a.treatment.moments.SE())
-	lift := stats.ShowLift(a.control.moments.Estimate(), a.treatment.moments.Estimate(), 1-2*stats.NormalSF(half))
-	c.Lift, c.LiftInterval = number(lift.Lift), limits(lift.CI)
+	level := 1 - 2*stats.NormalSF(half)
+	lift := stats.ShowLift(a.control.moments.Estimate(), a.treatment.moments.Estimate(), min(level, 0.999_999_999))
+	c.Lift = number(lift.Lift)
+	if level < 0.999_999_999 {
+		c.LiftInterval = limits(lift.CI)
+	} else if lift.Warning == stats.NoWarning {
+		// So few customers that the interval of the difference says next to nothing.
+		c.Warnings = append(c.Warnings, "unbounded")
+	}
 	if lift.Warning != stats.NoWarning {
 		c.Warnings = append(c.Warnings, lift.Warning.String())
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 )
@@ -117,15 +118,16 @@ func (e *Engine) IngestEnrolments(ctx context.Context, enrolments []Element[Enro
 	now := e.now()
 	experiments := map[ExperimentKey]*Experiment{}
 	for i := range enrolments {
-		key := enrolments[i].Value.Experiment
-		if _, known := experiments[key]; known || enrolments[i].Err != nil {
-			continue
+		if key := enrolments[i].Value.Experiment; enrolments[i].Err == nil && validKey(string(key)) {
+			experiments[key] = nil
 		}
-		x, err := e.store.Experiment(ctx, key)
-		if err != nil && KindOf(err) != KindNotFound {
-			return nil, err
-		}
-		experiments[key] = x
+	}
+	known, err := e.store.ExperimentsNamed(ctx, slices.Collect(maps.Keys(experiments)))
+	if err != nil {
+		return nil, err
+	}
+	for i := range known {
+		experiments[known[i].Key] = &known[i]
 	}
 	enrolled := Rejection{
 		Code:   "already_enrolled",

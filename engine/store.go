@@ -56,6 +56,8 @@ type Experiments interface {
 	CreateExperiment(ctx context.Context, x *Experiment) error
 	Experiment(ctx context.Context, key ExperimentKey) (*Experiment, error)
 	Experiments(ctx context.Context, p Page) ([]Experiment, error)
+	// ExperimentsNamed answers those that exist, in any order.
+	ExperimentsNamed(ctx context.Context, keys []ExperimentKey) ([]Experiment, error)
 	// ChangeExperiment makes one state change: it locks the configuration, loads what
 	// the rules look at, calls change, and writes all that change altered, or nothing
 	// when change answers an error.

@@ -123,6 +123,18 @@ func (s *Store) Experiments(ctx context.Context, p engine.Page) ([]engine.Experi
 	return experiments(rows)
 }
 
+// ExperimentsNamed implements engine.Experiments.
+func (s *Store) ExperimentsNamed(ctx context.Context, keys []engine.ExperimentKey) ([]engine.Experiment, error) {
+	var rows []experimentRow
+	if err := s.hot.SelectContext(ctx, &rows, `
+		SELECT status, outcome, winner, version, spec, salt, slots, frozen, stopped,
+			created_at, updated_at, started_at, concluded_at
+		FROM experiments WHERE key = ANY ($1)`, pq.Array(texts[string](keys))); err != nil {
+		return nil, translate(err)
+	}
+	return experiments(rows)
+}
+
 func experiments(rows []experimentRow) ([]engine.Experiment, error) {
 	all := make([]engine.Experiment, 0, len(rows))
 	for i := range rows {
