@@ -119,7 +119,7 @@ func FitBGBB(histories []Opportunities, customers []float64) (BGBB, Fitted) {
 		return sum
 	}
 	theta, fit := maximise(objective{
-		logLik: logLik, gradient: differences(logLik),
+		logLik: logLik, customers: total,
 		starts: [][]float64{{1, 1, 1, 3}, {0.5, 0.5, 0.5, 1}},
 		scale:  []float64{1, 1, 1, 1},
 	})
@@ -180,7 +180,7 @@ func FitShiftedBetaGeometric(alive []float64) (ShiftedBetaGeometric, Fitted) {
 		return sum
 	}
 	theta, fit := maximise(objective{
-		logLik: logLik, gradient: differences(logLik),
+		logLik: logLik, customers: alive[0],
 		starts: [][]float64{{1, 3}, {0.5, 1}}, scale: []float64{1, 1},
 	})
 	return ShiftedBetaGeometric{theta[0], theta[1]}, fit

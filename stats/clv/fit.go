@@ -22,34 +22,62 @@ type Fitted struct {
 // came back, and [stats.NoConvergence] when the likelihood has no proper
 // maximum; the parameters are NaN then.
 func FitBGNBD(customers []Customer) (BGNBD, Fitted) {
+	model := func(p []float64) BGNBD { return BGNBD{p[0], p[1], p[2], p[3]} }
+	theta, fit := fitHistories(customers, historyModel{
+		logLik:   func(p []float64, c Customer) float64 { return model(p).logLik(c) },
+		gradient: func(p []float64, rows []counted, g []float64) { bgnbdGradient(model(p), rows, g) },
+		starts:   [][]float64{{0.5, 0.1, 0.8, 2}, {1, 0.5, 0.5, 1}, {0.2, 0.02, 2, 5}},
+		scale:    func(unit float64) []float64 { return []float64{1, unit, 1, 1} },
+	})
+	return model(theta), fit
+}
+
+// FitParetoNBD estimates the model by maximum likelihood; warnings as
+// [FitBGNBD].
+func FitParetoNBD(customers []Customer) (ParetoNBD, Fitted) {
+	model := func(p []float64) ParetoNBD { return ParetoNBD{p[0], p[1], p[2], p[3]} }
+	theta, fit := fitHistories(customers, historyModel{
+		logLik:   func(p []float64, c Customer) float64 { return model(p).logLik(c) },
+		gradient: func(p []float64, rows []counted, g []float64) { paretoGradient(model(p), rows, g) },
+		starts:   [][]float64{{0.5, 0.25, 0.6, 0.3}, {1, 0.5, 1.5, 1}},
+		scale:    func(unit float64) []float64 { return []float64{1, unit, 1, unit} },
+	})
+	return model(theta), fit
+}
+
+// historyModel is a model of purchase histories with four parameters.
+type historyModel struct {
+	logLik   func(p []float64, c Customer) float64
+	gradient func(p []float64, rows []counted, g []float64)
+	// starts are in the unit of the largest age, scale turns that into parameters
+	// of the caller's unit.
+	starts [][]float64
+	scale  func(unit float64) []float64
+}
+
+func fitHistories(customers []Customer, m historyModel) ([]float64, Fitted) {
 	unit, w := oldest(customers)
 	if w != stats.NoWarning {
 		n := math.NaN()
-		return BGNBD{n, n, n, n}, Fitted{n, nil, w}
+		return []float64{n, n, n, n}, Fitted{n, nil, w}
 	}
 	rows := distinct(customers, unit)
-	theta, fit := maximise(objective{
-		logLik: func(p []float64) float64 {
-			m, sum := BGNBD{p[0], p[1], p[2], p[3]}, 0.0
-			for _, c := range rows {
-				sum += c.n * m.logLik(c.Customer)
-			}
-			return sum - purchases(rows)*math.Log(unit)
-		},
-		gradient: func(p, g []float64) { bgnbdGradient(BGNBD{p[0], p[1], p[2], p[3]}, rows, g) },
-		starts:   [][]float64{{0.5, 0.1, 0.8, 2}, {1, 0.5, 0.5, 1}, {0.2, 0.02, 2, 5}},
-		scale:    []float64{1, unit, 1, 1},
-	})
-	return BGNBD{theta[0], theta[1], theta[2], theta[3]}, fit
-}
-
-// purchases counts the repeat purchases: each brings the density a factor of
-// one over the unit of time.
-func purchases(rows []counted) (n float64) {
+	// Each repeat purchase brings the density a factor of one over the unit.
+	perUnit := 0.0
 	for _, c := range rows {
-		n += c.n * c.X
+		perUnit += c.n * c.X * math.Log(unit)
 	}
-	return n
+	return maximise(objective{
+		logLik: func(p []float64) float64 {
+			sum := -perUnit
+			for _, c := range rows {
+				sum += c.n * m.logLik(p, c.Customer)
+			}
+			return sum
+		},
+		gradient:  func(p, g []float64) { m.gradient(p, rows, g) },
+		customers: float64(len(customers)), starts: m.starts, scale: m.scale(unit),
+	})
 }
 
 // bgnbdGradient writes the derivatives of the log-likelihood to g.
@@ -73,30 +101,6 @@ func bgnbdGradient(m BGNBD, rows []counted, g []float64) {
 			g[3] += c.n * (dAB + dB - departed/(m.B+x-1))
 		}
 	}
-}
-
-// FitParetoNBD estimates the model by maximum likelihood; warnings as
-// [FitBGNBD].
-func FitParetoNBD(customers []Customer) (ParetoNBD, Fitted) {
-	unit, w := oldest(customers)
-	if w != stats.NoWarning {
-		n := math.NaN()
-		return ParetoNBD{n, n, n, n}, Fitted{n, nil, w}
-	}
-	rows := distinct(customers, unit)
-	theta, fit := maximise(objective{
-		logLik: func(p []float64) float64 {
-			m, sum := ParetoNBD{p[0], p[1], p[2], p[3]}, 0.0
-			for _, c := range rows {
-				sum += c.n * m.logLik(c.Customer)
-			}
-			return sum - purchases(rows)*math.Log(unit)
-		},
-		gradient: func(p, g []float64) { paretoGradient(ParetoNBD{p[0], p[1], p[2], p[3]}, rows, g) },
-		starts:   [][]float64{{0.5, 0.25, 0.6, 0.3}, {1, 0.5, 1.5, 1}},
-		scale:    []float64{1, unit, 1, unit},
-	})
-	return ParetoNBD{theta[0], theta[1], theta[2], theta[3]}, fit
 }
 
 // paretoGradient writes the derivatives of the log-likelihood to g. Those of the
@@ -177,8 +181,9 @@ func FitGammaGamma(spends []Spend) (GammaGamma, Fitted) {
 				g[2] += p[1]/p[2] - (px+p[1])/(p[2]+total)
 			}
 		},
-		starts: [][]float64{{2, 3, 1}, {6, 4, 0.5}, {0.7, 2, 2}},
-		scale:  []float64{1, 1, unit},
+		customers: float64(len(rows)),
+		starts:    [][]float64{{2, 3, 1}, {6, 4, 0.5}, {0.7, 2, 2}},
+		scale:     []float64{1, 1, unit},
 	})
 	return GammaGamma{theta[0], theta[1], theta[2]}, fit
 }

@@ -73,3 +73,40 @@ func TestFitWithoutMaximum(t *testing.T) {
 		t.Errorf("got %+v with %+v, want no_convergence and no numbers", m, fit)
 	}
 }
+
+// TestFitOfCustomersAllAlike: where customers do not differ in their readiness
+// to leave, the likelihood rises for ever towards equal ones. Rounding makes
+// maxima of that at parameters of millions; they are none.
+func TestFitOfCustomersAllAlike(t *testing.T) {
+	found := 0
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		customers := make([]clv.Customer, 150)
+		for i := range customers {
+			c := clv.Customer{Age: 20 + 20*r.Float64()}
+			rate := gamma(r, 1) / 8
+			for at := r.ExpFloat64() / rate; at < c.Age; at += r.ExpFloat64() / rate {
+				c.X++
+				c.Recency = at
+				if r.Float64() < 0.25 {
+					break
+				}
+			}
+			customers[i] = c
+		}
+		m, fit := clv.FitBGNBD(customers)
+		if fit.Warning == stats.NoWarning {
+			found++
+			if max(m.R, m.Alpha, m.A, m.B) > 1e5 {
+				t.Errorf("seed %d: %+v", seed, m)
+			}
+		}
+		p, fit := clv.FitParetoNBD(customers)
+		if fit.Warning == stats.NoWarning && max(p.R, p.Alpha, p.S, p.Beta) > 1e6 {
+			t.Errorf("seed %d: %+v", seed, p)
+		}
+	}
+	if found == 30 {
+		t.Error("every fit found a maximum, so nothing was tested")
+	}
+}

@@ -58,6 +58,10 @@ var paretoNodes = func() (g struct{ x, w [12]float64 }) {
 	return g
 }()
 
+// paretoPanels is more than any finite parameters need: with the widest panels
+// 3,000 reach from the smallest float64 to the largest.
+const paretoPanels = 4000
+
 // departed returns the integral over its integrand at the start. In
 // q = ln((m+y)/(m+t_x)), m the smaller of α and β, the exponent falls ever
 // faster; panels cover three units of it each and stop at fifty. Unless nil,
@@ -68,7 +72,10 @@ func (m ParetoNBD) departed(c Customer, visit func(weight, age float64)) float64
 	fall := func(y float64) float64 { return purchase*math.Log1p(y/a) + leave*math.Log1p(y/b) }
 	end := math.Log1p((c.Age - c.Recency) / base)
 	total, q := 0.0, 0.0
-	for q < end {
+	for panel := 0; q < end; panel++ {
+		if panel == paretoPanels {
+			return math.NaN()
+		}
 		grown := base * math.Expm1(q)
 		if fall(grown) > 50 {
 			break
