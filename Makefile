@@ -9,8 +9,8 @@ LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: ## watch a test run, decide and promote its winner (DEMO_ARGS=--once to exit at the end)
-	go run ./cmd/perennial demo $(DEMO_ARGS)
+demo: build ## watch a test run, decide and promote its winner (DEMO_ARGS=--once to exit at the end)
+	@bin/perennial demo $(DEMO_ARGS)
 
 test: ## run all tests against a real PostgreSQL of their own
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
@@ -26,5 +26,6 @@ fmt: ## format the code
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-build: ## build bin/perennial
-	go build -o bin/perennial ./cmd/perennial
+build: ## build bin/perennial (the first time compiles everything, which takes minutes)
+	@echo "building bin/perennial …"
+	@go build -o bin/perennial ./cmd/perennial

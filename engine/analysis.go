@@ -197,7 +197,7 @@ func (a *assessment) nonInferior(j judge) bool {
 }
 
 // beyondMargin: the treatment is surely worse than control by more than the margin. Any
-// guardrail can stop an arm, so all tests of them share the error (METHODS 1.6).
+// guardrail can stop an arm, so all tests of them share the error (docs/methods/non-inferiority.md).
 func (a *assessment) beyondMargin(j judge) bool {
 	return a.scaled(j, -a.margin, j.plan.Alpha/float64(max(j.guards, 1))).Upper < 0
 }

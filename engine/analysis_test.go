@@ -42,7 +42,7 @@ func TestTheRunningPValueStays(t *testing.T) {
 	}
 }
 
-// A report's numbers in the plain scene: the sequence by the formulas of METHODS 3.1 written
+// A report's numbers in the plain scene: the sequence by the formulas of docs/methods/confidence-sequence.md written
 // out below; Welch's p-value and the quantile of t with 5,998 degrees of freedom from
 // Simpson's rule on its density with 200,000 steps (Python 3, math.lgamma).
 func TestNumbersOfAReport(t *testing.T) {
@@ -66,7 +66,7 @@ func TestNumbersOfAReport(t *testing.T) {
 	if diff := cmp.Diff(want, got, options); diff != "" {
 		t.Errorf("comparison (-want +got):\n%s", diff)
 	}
-	// METHODS 2, relative lift, at the critical value of the difference's interval.
+	// docs/methods/relative-lift.md, at the critical value of the difference's interval.
 	log, spread := math.Log(45.0/40), half/se*math.Sqrt(2500.0/3000*(1/1600.0+1/2025.0))
 	lift := [2]*float64{new(math.Exp(log-spread) - 1), new(math.Exp(log+spread) - 1)}
 	if diff := cmp.Diff(lift, got.LiftInterval, options); diff != "" {
@@ -85,7 +85,7 @@ func TestNumbersOfAReport(t *testing.T) {
 	}
 }
 
-// The error that decides is the larger of Welch's and the pooled one (METHODS 3.4).
+// The error that decides is the larger of Welch's and the pooled one (docs/methods/decision-error.md).
 func TestTheDecisionErrorIsTheLarger(t *testing.T) {
 	s := newScene()
 	uneven(3000)(s)

@@ -170,7 +170,7 @@ func (e *Engine) LatestReport(ctx context.Context, key ExperimentKey) (*Report, 
 	}
 	r, err := e.store.LatestReport(ctx, key)
 	if KindOf(err) == KindNotFound {
-		return nil, Errorf(KindNotFound, "no_report", "experiment %q has no report yet: POST /v1/experiments/%s/reports computes one", key, key)
+		return nil, Errorf(KindNotFound, "no_report", "experiment %q has no report yet: POST /v1/experiments/%s/reports (perennial report %s --now) computes one", key, key, key)
 	}
 	return r, err
 }
@@ -273,7 +273,7 @@ func (x *Experiment) enoughMatured(t *Totals) bool {
 	return true
 }
 
-// ratioConcentration and ratioThreshold are those of METHODS 3.3 and the contract.
+// ratioConcentration and ratioThreshold are those of docs/methods/sample-ratio.md and the contract.
 const (
 	ratioConcentration = 10_000
 	ratioThreshold     = 0.001

@@ -103,7 +103,7 @@ func (x *Experiment) planSize() {
 const defaultMaxDays = 90
 
 // defaultTuning is the number of customers per arm that an anytime plan without a size is
-// sharpest at; it stays valid at any other (METHODS 3.1, n_opt).
+// sharpest at; it stays valid at any other (docs/methods/confidence-sequence.md).
 const defaultTuning = 2500
 
 // takeSlots grows the experiment's slots to what its traffic asks for.

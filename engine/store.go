@@ -177,7 +177,7 @@ type Reports interface {
 	// the decision, if any, in the same transaction; a decision still waiting gives way. A
 	// look answers KindConflict when the experiment is no longer running.
 	SaveReport(ctx context.Context, r *Report, decision *Decision) error
-	// LatestReport is the newest report, or the newest look up to a time.
+	// LatestReport is the report as of the latest time; LatestLook the newest look up to a time.
 	LatestReport(ctx context.Context, key ExperimentKey) (*Report, error)
 	LatestLook(ctx context.Context, key ExperimentKey, asOf time.Time) (*Report, error)
 	Reports(ctx context.Context, key ExperimentKey, p Page) ([]Report, error)

@@ -20,7 +20,7 @@ type caseFile struct {
 
 // Burn-in: the least number of customers with a value other than 0 in the smaller arm
 // before anything is decided, because intervals of skewed values are too short before;
-// more where the split is uneven (METHODS 3.4).
+// more where the split is uneven (docs/methods/decision-error.md).
 const (
 	burnIn       = 100
 	burnInUneven = 400

@@ -19,7 +19,7 @@ func guarded(t func(s *scene)) func(s *scene) {
 
 func TestVerdict(t *testing.T) {
 	// Half-width of the sequence of the plain scene: se = 50·√(2/3000) = 1.2910, u = n·ρ² with
-	// ρ² = c/5000, c = −2·ln .05 + ln(1 − 2·ln .05) = 7.9362 (METHODS 3.1): 3.92. So 5 is better.
+	// ρ² = c/5000, c = −2·ln .05 + ln(1 − 2·ln .05) = 7.9362 (docs/methods/confidence-sequence.md): 3.92. So 5 is better.
 	for _, tt := range []struct {
 		name    string
 		change  func(s *scene)
@@ -34,7 +34,7 @@ func TestVerdict(t *testing.T) {
 		{"no difference yet", func(s *scene) { s.arm("ltv", "warm", 3000, 42, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
 		{"nobody yet", func(s *scene) { s.totals = &Totals{} }, ActionContinue, "", []string{"min_customers", "min_customers", "burn_in"}, nil},
 
-		// METHODS 3.3: the sequential test of 3,000 against 4,000 at 1:1 is far below .001.
+		// docs/methods/sample-ratio.md: the sequential test of 3,000 against 4,000 at 1:1 is far below .001.
 		{"customers are missing", func(s *scene) { s.enrolled("warm", 4000) }, ActionFixHealth, "", []string{"unhealthy"}, nil},
 
 		{"99 matured of 100", func(s *scene) { s.arm("ltv", "control", 99, 40, 50); s.put(sums("ltv", "warm", 3000, 45, 50, 3000)) }, ActionContinue, "", []string{"min_customers", "burn_in"}, nil},

@@ -29,6 +29,12 @@ func translate(err error) error {
 			Message: "the database is away or overloaded; try again", Err: err,
 		}
 	}
+	if pq.As(err, pqerror.UndefinedTable) != nil {
+		return &engine.Error{
+			Kind: engine.KindUnavailable, Code: "no_schema",
+			Message: "the database has no schema, or an old one: run \"perennial migrate\"", Err: err,
+		}
+	}
 	if pq.As(err, pqerror.UniqueViolation) != nil {
 		return &engine.Error{
 			Kind: engine.KindConflict, Code: "conflict",

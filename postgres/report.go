@@ -54,7 +54,7 @@ func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engi
 // LatestReport implements engine.Reports.
 func (s *Store) LatestReport(ctx context.Context, key engine.ExperimentKey) (*engine.Report, error) {
 	return s.report(ctx, key,
-		`SELECT document FROM reports WHERE experiment = $1 ORDER BY version DESC LIMIT 1`, key)
+		`SELECT document FROM reports WHERE experiment = $1 ORDER BY as_of DESC, version DESC LIMIT 1`, key)
 }
 
 // LatestLook implements engine.Reports.

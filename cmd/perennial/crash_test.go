@@ -59,8 +59,11 @@ func unusedAddr(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // ordersFile writes an order of 0.10 EUR for each of n customers.
@@ -71,12 +74,13 @@ func ordersFile(t *testing.T, n int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := gzip.NewWriter(f)
-	fmt.Fprintln(z, "customer,total")
+	text := []byte("customer,total\n")
 	for i := range n {
-		fmt.Fprintf(z, "c-%d,0.10\n", i)
+		text = fmt.Appendf(text, "c-%d,0.10\n", i)
 	}
-	if err := errors.Join(z.Close(), f.Close()); err != nil {
+	z := gzip.NewWriter(f)
+	_, err = z.Write(text)
+	if err := errors.Join(err, z.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return path

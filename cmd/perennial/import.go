@@ -124,7 +124,7 @@ func (a *app) runImport(cmd *cobra.Command, kind importKind, path string, option
 		client: client, kind: kind, table: rows, mapper: mapper, input: counted,
 		rejects:  &rejectFile{path: options.rejects, columns: rows.Columns},
 		progress: newProgress(a.stderr, size),
-		summary:  importSummary{File: path, RejectedByCode: map[string]int{}},
+		summary:  importSummary{File: path, RejectedByCode: map[string]int{}, RowIDs: mapper.rowIDs},
 	}
 	started := time.Now()
 	err = im.run(cmd.Context())

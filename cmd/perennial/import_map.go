@@ -62,6 +62,7 @@ type mapping struct {
 type mapper struct {
 	bindings []binding
 	filters  []filter
+	rowIDs   bool // ids of events are made of IDPrefix and the row
 }
 
 // A binding says where a field comes from.
@@ -116,6 +117,7 @@ func newMapper(kind importKind, t *table, m mapping) (*mapper, error) {
 		made.filters = append(made.filters, f)
 	}
 	if kind.Name == "events" && !made.binds("", "id") && m.IDPrefix != "" {
+		made.rowIDs = true
 		made.bindings = append(made.bindings, binding{
 			field: "id", name: "id", required: true, convert: asText,
 			source: source{{text: m.IDPrefix}, {rowNumber: true}},

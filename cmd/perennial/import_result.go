@@ -28,6 +28,7 @@ type importSummary struct {
 	Rejected       int            `json:"rejected"` // by the engine and before it
 	RejectedByCode map[string]int `json:"rejected_by_code"`
 	RejectsFile    *string        `json:"rejects_file"` // null without rejected rows
+	RowIDs         bool           `json:"row_ids"`      // event ids are made of the file's name and the row
 	Seconds        float64        `json:"seconds"`
 	Complete       bool           `json:"complete"` // the file was read to its end
 }
@@ -57,9 +58,14 @@ func (s *importSummary) text() string {
 	text := align(rows, 1, "")
 	if s.RejectsFile != nil {
 		text += fmt.Sprintf("The rejected rows are in %s, with reasons. Correct %s and import it again.\n", *s.RejectsFile, s.File)
+		if s.RowIDs {
+			text += "Event ids are the file's name and the row: correct rows where they stand. A row that moves gets another\n" +
+				"id and counts again; --map id=COLUMN frees you of that.\n"
+		}
 	}
 	if s.RejectedByCode["id_reused"] > 0 {
-		text += "id_reused: another event has this id. Events of several kinds out of one file need ids of their own: --map id='visit-{#}'.\n"
+		text += "id_reused: another event has this id. Events of several kinds out of one file need ids of their own:\n" +
+			"--map id='visit-{#}'. So do files of one name with other contents.\n"
 	}
 	return text
 }

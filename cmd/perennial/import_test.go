@@ -134,7 +134,7 @@ func TestImportTwiceChangesNothing(t *testing.T) {
 	path := writeFile(t, "orders.csv", orders(9_001))
 	args := append([]string{"events", path}, ordersFlags...)
 
-	want := importSummary{File: path, Rows: 9_001, Sent: 9_001, Accepted: 9_001, Complete: true}
+	want := importSummary{File: path, RowIDs: true, Rows: 9_001, Sent: 9_001, Accepted: 9_001, Complete: true}
 	got, _ := importJSON(t, engine.environ(), args...)
 	checkSummary(t, want, got)
 	stored := map[string]any{
@@ -165,7 +165,7 @@ c5,2026-03-01,5.50,
 	rejects := path + ".rejected.csv"
 	got, run := importJSON(t, engine.environ(), args...)
 	checkSummary(t, importSummary{
-		File: path, Rows: 5, Sent: 3, Accepted: 2, Rejected: 3, RejectsFile: &rejects, Complete: true,
+		File: path, RowIDs: true, Rows: 5, Sent: 3, Accepted: 2, Rejected: 3, RejectsFile: &rejects, Complete: true,
 		RejectedByCode: map[string]int{"unreadable_value": 1, "unreadable_row": 1, "bad_value": 1},
 	}, got)
 	if run.code != exitDone || run.stderr != "" {
@@ -188,7 +188,7 @@ c5,2026-03-01,5.50,
 		t.Fatal(err)
 	}
 	got, _ = importJSON(t, engine.environ(), args...)
-	checkSummary(t, importSummary{File: path, Rows: 5, Sent: 5, Accepted: 3, Duplicates: 2, Complete: true}, got)
+	checkSummary(t, importSummary{File: path, RowIDs: true, Rows: 5, Sent: 5, Accepted: 3, Duplicates: 2, Complete: true}, got)
 }
 
 func TestImportEveryRowRejected(t *testing.T) {

@@ -58,7 +58,7 @@ func (a *app) newNode(ctx context.Context, config Config, dir string, migrate bo
 	}
 	currency := engine.Currency(config.ReportingCurrency)
 	if err := n.store.FixReportingCurrency(ctx, currency); err != nil {
-		return n, fmt.Errorf("cannot use the database (a new one needs \"perennial migrate\" first): %w", err)
+		return n, fmt.Errorf("cannot use the database: %w", err)
 	}
 	n.engine = engine.New(engine.Config{Store: n.store, Now: now, Random: rand.Reader, Log: n.log, Reporting: currency})
 	return n, n.engine.Refresh(ctx)

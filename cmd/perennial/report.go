@@ -17,20 +17,23 @@ import (
 
 func newReport(a *app) *cobra.Command {
 	var asOf string
+	var now bool
 	cmd := &cobra.Command{
 		Use:   "report KEY",
 		Short: "Print the newest report of an experiment, or one as of a time",
 		Long: `Print the newest report of an experiment: customers, health, every metric per
 arm, the differences from control with their intervals, and the verdict.
 
-With --as-of a report is computed from what had happened by then. It decides
-nothing. A dash stands for a number that cannot be computed; a warning says why.`,
+With --now a new report is computed from what has happened so far, with --as-of
+from what had happened by then (a date means its first second, UTC). Neither
+decides anything. A dash stands for a number that cannot be computed; a warning says why.`,
 		Example: `  perennial report welcome-tone
+  perennial report welcome-tone --now
   perennial report welcome-tone --as-of 2026-03-01
   perennial report welcome-tone --json | jq .verdict`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			request, err := reportCall(args[0], asOf)
+			request, err := reportCall(args[0], asOf, now)
 			if err != nil {
 				return err
 			}
@@ -52,13 +55,18 @@ nothing. A dash stands for a number that cannot be computed; a warning says why.
 		},
 	}
 	cmd.Flags().StringVar(&asOf, "as-of", "", "compute a report as of this `TIME`, 2026-03-01 or 2026-03-01T10:00:00Z")
+	cmd.Flags().BoolVar(&now, "now", false, "compute a report now")
+	cmd.MarkFlagsMutuallyExclusive("now", "as-of")
 	addSettings(cmd.Flags(), "url", "key")
 	return cmd
 }
 
-// reportCall asks for the newest report, or for one as of a time.
-func reportCall(key, asOf string) (call, error) {
+// reportCall asks for the newest report, or for one of now or as of a time.
+func reportCall(key, asOf string, now bool) (call, error) {
 	path := "/v1/experiments/" + url.PathEscape(key)
+	if now {
+		return call{method: http.MethodPost, path: path + "/reports", body: struct{}{}, idempotency: rand.Text()}, nil
+	}
 	if asOf == "" {
 		return call{method: http.MethodGet, path: path + "/report"}, nil
 	}

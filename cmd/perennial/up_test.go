@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -104,9 +105,8 @@ func (r *running) call(method, path, body string, status int, answer any) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
-	if err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		r.t.Fatal(err)
 	}
 	if response.StatusCode != status {

@@ -4,14 +4,17 @@
 #   PERENNIAL_URL=http://127.0.0.1:8080 PERENNIAL_KEY=… sh docs/tour/seed.sh
 set -eu
 url=${PERENNIAL_URL:-http://127.0.0.1:8080}
+key=${PERENNIAL_KEY:?set it to the key that "perennial up" printed}
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
 
 # call METHOD PATH BODY: prints the answer's status and fails on anything but 2xx and 409
 # (done before).
 call() {
-  status=$(curl -sS -o /tmp/answer -w '%{http_code}' -X "$1" "$url$2" \
-    -H "Authorization: Bearer $PERENNIAL_KEY" -H 'Idempotency-Key: tour-seed' -d "$3")
+  status=$(curl -sS -o "$answer" -w '%{http_code}' -X "$1" "$url$2" \
+    -H "Authorization: Bearer $key" -H 'Idempotency-Key: tour-seed' -d "$3")
   echo "$1 $2: $status"
-  case $status in 2?? | 409) ;; *) cat /tmp/answer; echo; exit 1 ;; esac
+  case $status in 2?? | 409) ;; *) cat "$answer"; echo; exit 1 ;; esac
 }
 
 call PUT /v1/touchpoints/welcome-email '{"name": "Welcome e-mail", "channel": "email", "stage": "loyalty", "content": {"subject": "Welcome"}}'
