@@ -111,7 +111,7 @@ func percent(f simulation.Figure) string {
 
 func number(f simulation.Figure) string { return fmt.Sprintf("%.3f±%.3f", f.Value, f.SE) }
 
-// goal is one of section 7 of METHODS.md: a figure that must not be above, or
+// goal is one of section 7 of the reference: a figure that must not be above, or
 // below, a limit by more than its Monte-Carlo error allows.
 type goal struct {
 	name, what string

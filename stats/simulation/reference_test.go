@@ -2,7 +2,7 @@ package simulation_test
 
 import "math"
 
-// The figures of METHODS.md, sections 1, 3 and 7, to the digits of its reference
+// The figures of the reference, sections 1, 3 and 7, to the digits of its reference
 // simulations (results_aa, results_unequal, results_ltv, results_power and
 // results_guardvar, made by the Python of the same names with numpy), with their
 // runs. Shares are fractions of runs.

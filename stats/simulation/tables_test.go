@@ -10,7 +10,7 @@ import (
 	"github.com/perennial-engine/perennial/stats/simulation"
 )
 
-// TestTables plays the tables of METHODS.md and compares. The small form, the
+// TestTables plays the tables of the reference and compares. The small form, the
 // default, is for every day; the large one is
 //
 //	go test -run TestTables ./stats/simulation -sim.runs=20000 -v -timeout 2h
@@ -43,7 +43,7 @@ var (
 
 var (
 	payers100 = simulation.BurnIn{Payers: 100}
-	// equalRule and unequalRule are the burn-in of METHODS.md, section 3.4.
+	// equalRule and unequalRule are the burn-in of the reference, section 3.4.
 	equalRule   = simulation.BurnIn{Looks: 7, Payers: 100}
 	unequalRule = simulation.BurnIn{Looks: 7, Payers: 400}
 )
@@ -237,7 +237,7 @@ func tablePower(b *book) {
 		}
 	}
 	// The customers that bring a method back to 80 %.
-	b.table("Power at the inflated N of METHODS.md, 2.3 and 7, %", "method", []string{"power"})
+	b.table("Power at the inflated N of the reference, %", "method", []string{"power"})
 	for _, m := range []struct {
 		method simulation.Method
 		factor float64
