@@ -1,13 +1,13 @@
 # Perennial: what a person does with the project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench build
+.PHONY: help demo test lint fmt bench bench-stats fuzz build
 
 # The race detector needs a C compiler. Without one the tests run without it, and say so.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: build ## watch a test run, decide and promote its winner (DEMO_ARGS=--once to exit at the end)
 	@bin/perennial demo $(DEMO_ARGS)
@@ -25,6 +25,28 @@ fmt: ## format the code
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-stats: ## run the benchmarks of the statistics that have a goal, each beside its goal
+	@go test -run '^$$' -bench . -benchmem ./stats ./stats/clv ./stats/survival | awk ' \
+		function time(ns) { return ns < 1e3 ? sprintf("%.0f ns", ns) : ns < 1e6 ? sprintf("%.1f us", ns/1e3) : sprintf("%.1f ms", ns/1e6) } \
+		BEGIN { printf "%-32s %12s %12s %10s %8s\n", "benchmark", "figure", "goal", "of goal", "allocs" } \
+		/^(FAIL|panic)/ { print; failed = 1 } \
+		/^Benchmark/ { goal = 0; for (i = 3; i < NF; i += 2) { \
+			if ($$(i+1) == "ns/op") figure = $$i; if ($$(i+1) == "goal-ns") goal = $$i; if ($$(i+1) == "allocs/op") allocs = $$i } \
+			if (goal) printf "%-32s %12s %12s %9.0f%% %8d%s\n", $$1, time(figure), time(goal), 100*figure/goal, allocs, (figure > goal ? "  MISSED" : "") } \
+		END { exit failed }'
+
+FUZZTIME ?= 30s
+FUZZ ?= Fuzz
+
+fuzz: ## fuzz every target for 30 s each (FUZZTIME=5m; FUZZ=Means for those with that in their name)
+	@failed=; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$file | grep '$(FUZZ)'); do \
+			echo "== $$target of $$(dirname $$file), $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file) || failed="$$failed $$target"; \
+		done; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 build: ## build bin/perennial (the first time compiles everything, which takes minutes)
 	@echo "building bin/perennial …"

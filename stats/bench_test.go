@@ -12,10 +12,11 @@ var benchControl, benchTreatment = stats.PairMoments{
 	N: 9987, MeanY: 42.9, MeanX: 38.7, M2Y: 14900 * 9986, M2X: 12450 * 9986, CXY: 9200 * 9986,
 }
 
-// BenchmarkCuped is one Welch comparison with CUPED from moments; goal 200 ns
-// and no allocation.
-func BenchmarkCuped(b *testing.B) {
+// BenchmarkWelchWithCuped is one comparison from moments; it must not allocate.
+// The metric goal-ns is what `make bench-stats` holds a benchmark to.
+func BenchmarkWelchWithCuped(b *testing.B) {
 	b.ReportAllocs()
+	defer b.ReportMetric(200, "goal-ns")
 	for b.Loop() {
 		stats.Cuped(benchControl, benchTreatment, stats.Test{Level: 0.95})
 	}
@@ -29,8 +30,8 @@ func BenchmarkWelch(b *testing.B) {
 	}
 }
 
-// BenchmarkConfidenceSequence has the goal 500 ns.
 func BenchmarkConfidenceSequence(b *testing.B) {
+	defer b.ReportMetric(500, "goal-ns")
 	e := stats.Estimate{Value: 1.7, SE: 1.25}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -39,6 +40,7 @@ func BenchmarkConfidenceSequence(b *testing.B) {
 }
 
 func BenchmarkOneSidedSequence(b *testing.B) {
+	defer b.ReportMetric(500, "goal-ns")
 	e := stats.Estimate{Value: 1.7, SE: 1.25}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -46,8 +48,9 @@ func BenchmarkOneSidedSequence(b *testing.B) {
 	}
 }
 
-// BenchmarkBoundaries20 are the boundaries of 20 looks; goal 50 ms.
+// BenchmarkBoundaries20 are the boundaries of 20 looks.
 func BenchmarkBoundaries20(b *testing.B) {
+	defer b.ReportMetric(50e6, "goal-ns")
 	p := stats.Plan{Alpha: 0.025, TwoSided: true}
 	for k := 1; k <= 20; k++ {
 		p.Times = append(p.Times, float64(k)/20)
