@@ -43,7 +43,7 @@ func newServe(a *app) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the API on your PostgreSQL",
 		Long:  `Runs the API alone. "perennial migrate" prepares the database, "perennial worker" runs the jobs.`,
-		Example: `  perennial serve --database-url 'postgres://perennial:secret@db:5432/perennial?sslmode=require'
+		Example: `  perennial serve --database-url 'postgres://perennial@db/perennial?sslmode=require'
   PERENNIAL_BOOTSTRAP_KEY=a-long-secret perennial serve --addr 0.0.0.0:8080`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -71,7 +71,7 @@ func newWorker(a *app) *cobra.Command {
 		Short: "Run the scheduled jobs on your PostgreSQL",
 		Long: `Measures every minute, analyses every five and decides every minute. Several workers may run: each
 job runs in one at a time.`,
-		Example: `  perennial worker --database-url 'postgres://perennial:secret@db:5432/perennial?sslmode=require'`,
+		Example: `  perennial worker --database-url 'postgres://perennial@db/perennial?sslmode=require'`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.onOwnDatabase(cmd, func(ctx context.Context, n *node) error {
@@ -89,7 +89,7 @@ func newMigrate(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "migrate",
 		Short:   "Bring the schema of your PostgreSQL up to date",
-		Example: `  perennial migrate --database-url 'postgres://perennial:secret@db:5432/perennial?sslmode=require'`,
+		Example: `  perennial migrate --database-url 'postgres://perennial@db/perennial?sslmode=require'`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			config, err := a.ownDatabase(cmd)
