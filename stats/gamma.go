@@ -67,12 +67,15 @@ func GammaQ(a, x float64) float64 {
 	return mathext.GammaIncRegComp(a, x)
 }
 
-// logGammaQ returns ln Q(a, x), by Legendre's continued fraction where Q itself
-// would underflow.
+// logGammaQ returns ln Q(a, x), from the other tail where Q is near 1 and by
+// Legendre's continued fraction where Q itself would underflow.
 //
 // Source: Abramowitz & Stegun 6.5.31.
 func logGammaQ(a, x float64) float64 {
 	q := GammaQ(a, x)
+	if q > 0.5 {
+		return math.Log1p(-GammaP(a, x))
+	}
 	if q > 1e-290 || math.IsNaN(q) || x < a+1 || math.IsInf(x, 1) {
 		return math.Log(q)
 	}

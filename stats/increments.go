@@ -65,7 +65,11 @@ func IndependentIncrements(estimates []float64, cov [][]float64) Increments {
 		if !(info > 0) || notFinite(info) {
 			return Increments{Warning: InvalidInput}
 		}
-		r.Estimates = append(r.Estimates, mat.Dot(&w, mat.NewVecDense(j, append([]float64{}, estimates[:j]...)))/info)
+		combined := mat.Dot(&w, mat.NewVecDense(j, estimates[:j:j])) / info
+		if notFinite(combined) || notFinite(1/info) {
+			return Increments{Warning: Overflow}
+		}
+		r.Estimates = append(r.Estimates, combined)
 		r.Variances = append(r.Variances, 1/info)
 		r.Information = append(r.Information, info)
 	}

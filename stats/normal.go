@@ -20,7 +20,7 @@ func NormalSF(x float64) float64 { return 0.5 * math.Erfc(x/math.Sqrt2) }
 // NormalLogSF returns ln(1 - Φ(x)), also where the tail itself underflows.
 func NormalLogSF(x float64) float64 {
 	switch {
-	case x < -5:
+	case x < 0:
 		return math.Log1p(-NormalCDF(x))
 	case x < 12:
 		return math.Log(NormalSF(x))

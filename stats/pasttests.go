@@ -144,7 +144,7 @@ func CombineRandom(y, v []float64, method Heterogeneity) RandomEffects {
 	r.Prediction = Interval{mean - spread, mean + spread}
 	t := StudentISF(0.025, df) * r.HKSE
 	r.HKCI = Interval{mean - t, mean + t}
-	if notFinite(mean) || notFinite(se) || notFinite(tau2) {
+	if notFinite(mean) || notFinite(se) || notFinite(tau2) || notFinite(t) || notFinite(spread) {
 		none.Warning = Overflow
 		return none
 	}

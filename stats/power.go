@@ -35,11 +35,13 @@ func (d Design) check(alpha float64) Warning {
 		return InvalidInput
 	case d.SD1 == 0 && d.SD2 == 0:
 		return ZeroVariance
+	case notFinite(d.se()):
+		return Overflow
 	}
 	return NoWarning
 }
 
-func (d Design) se() float64 { return math.Sqrt(d.SD1*d.SD1/d.N1 + d.SD2*d.SD2/d.N2) }
+func (d Design) se() float64 { return math.Hypot(d.SD1/math.Sqrt(d.N1), d.SD2/math.Sqrt(d.N2)) }
 
 // MeanPower returns the power of the normal test of a difference of means
 // delta at error alpha. Two-sided power keeps both tails,
@@ -119,6 +121,14 @@ func MinimalEffect(d Design, alpha, power float64) (effect float64, w Warning) {
 	return shift * d.se(), w
 }
 
+// finite answers a size that is none with [Overflow].
+func (s SampleSize) finite() SampleSize {
+	if notFinite(s.Control) || notFinite(s.OneTail) {
+		return SampleSize{math.NaN(), math.NaN(), Overflow}
+	}
+	return s
+}
+
 // MeanSampleSize returns the customers needed to find a difference of means
 // delta with the given power in a two-sided test. ratio is n2/n1. For a
 // group-sequential plan multiply by its inflation, for a confidence sequence
@@ -141,7 +151,7 @@ func MeanSampleSize(delta, sd1, sd2, alpha, power, ratio float64) SampleSize {
 	}
 	unit := d.se() / delta
 	tail := NormalISF(alpha/2) - NormalISF(power)
-	return SampleSize{Control: shift * shift * unit * unit, OneTail: tail * tail * unit * unit}
+	return SampleSize{Control: shift * shift * unit * unit, OneTail: tail * tail * unit * unit}.finite()
 }
 
 // MarginSampleSize returns the customers needed to show non-inferiority at a
@@ -166,7 +176,7 @@ func MarginSampleSize(effect, margin, sd1, sd2, alpha, power, ratio float64) Sam
 	unit := d.se() / (effect + margin)
 	tail := NormalISF(alpha) - NormalISF(power)
 	n := tail * tail * unit * unit
-	return SampleSize{Control: n, OneTail: n}
+	return SampleSize{Control: n, OneTail: n}.finite()
 }
 
 // StudentPower returns the power of Student's two-sided test with equal
@@ -212,8 +222,12 @@ type ProportionPower struct {
 func PowerOfProportions(n1, n2, p1, p2, alpha float64) ProportionPower {
 	nan := math.NaN()
 	w := Design{N1: n1, N2: n2, SD1: 1, SD2: 1}.check(alpha)
-	if w == NoWarning && !(p1 >= 0 && p1 <= 1 && p2 >= 0 && p2 <= 1) {
+	switch {
+	case w != NoWarning:
+	case !(p1 >= 0 && p1 <= 1 && p2 >= 0 && p2 <= 1):
 		w = InvalidInput
+	case n1 < 1 || n2 < 1:
+		w = TooFewCustomers
 	}
 	v := p1*(1-p1)/n1 + p2*(1-p2)/n2
 	if w == NoWarning && v == 0 {

@@ -78,7 +78,7 @@ func SurrogateIndex(historyS [][]float64, historyY []float64, controlS, treatmen
 	r.SETotal = math.Sqrt(r.SESampling*r.SESampling + r.SEModel*r.SEModel + biasSD*biasSD)
 	r.Z = r.Effect / r.SETotal
 	r.P = 2 * NormalSF(math.Abs(r.Z))
-	if notFinite(r.Z) {
+	if notFinite(r.Z) || notFinite(r.SETotal) {
 		none.Warning = Overflow
 		return none
 	}
