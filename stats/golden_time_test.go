@@ -37,6 +37,9 @@ var survivalMethods = map[string]goldenMethod{
 		var surv, se, lower, upper, mean, meanSE []float64
 		for _, at := range in.floats("at") {
 			i := slices.IndexFunc(c.Points, func(p survival.Point) bool { return p.Time == at })
+			if i < 0 {
+				in.t.Fatalf("no row at %v", at)
+			}
 			p := c.Points[i]
 			risk, surv, se = append(risk, int(p.AtRisk)), append(surv, p.Survival), append(se, p.SE)
 			lower, upper = append(lower, p.CI.Lower), append(upper, p.CI.Upper)
