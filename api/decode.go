@@ -100,6 +100,8 @@ func wanted(t reflect.Type) string {
 		return "an RFC 3339 time, such as 2026-03-01T10:00:00Z"
 	case reflect.TypeFor[amount]():
 		return "a decimal number, or one as a string"
+	case reflect.TypeFor[amountNumber]():
+		return "a number"
 	case reflect.TypeFor[keys]():
 		return "a string or a list of strings"
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"time"
@@ -177,7 +178,13 @@ func positive[N int | float64](n N) *N {
 type amountNumber string
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (a *amountNumber) UnmarshalJSON(raw []byte) error { return (*amount)(a).UnmarshalJSON(raw) }
+func (a *amountNumber) UnmarshalJSON(raw []byte) error {
+	if jsontext.Value(raw).Kind() != '0' {
+		return fmt.Errorf("not a number: %s", jsontext.Value(raw).Kind())
+	}
+	*a = amountNumber(raw)
+	return nil
+}
 
 // MarshalJSON implements json.Marshaler.
 func (a amountNumber) MarshalJSON() ([]byte, error) { return []byte(a), nil }
@@ -335,6 +342,10 @@ func (s *Server) patchExperiment(c *gin.Context) (reply, error) {
 }
 
 func patchSpec(old engine.Spec, patch []byte) (engine.Spec, error) {
+	// An unknown field is refused also where the patch would only take it away.
+	if err := decode(patch, new(experimentBody)); err != nil {
+		return old, err
+	}
 	document, err := jsonv2.Marshal(bodyOf(&old))
 	if err != nil {
 		return old, err

@@ -58,12 +58,12 @@ func (j judge) mixing(n int64) float64 {
 
 // compare answers the difference treatment − control at error alpha.
 func (j judge) compare(control, treatment arm, alpha float64) contrast {
+	difference := treatment.moments.Mean - control.moments.Mean
 	if j.plan.Method == MethodFixed {
 		c, p := fixedLook(control, treatment, 1-alpha)
-		return contrast{c.Diff, c.CI, p.P, c.Warning}
+		return contrast{difference, c.CI, p.P, c.Warning}
 	}
 	se := stats.MeanErrors(control.moments, treatment.moments)
-	difference := treatment.moments.Mean - control.moments.Mean
 	if se.Warning != stats.NoWarning || se.Decision == 0 {
 		w := se.Warning
 		if w == stats.NoWarning {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -80,11 +82,21 @@ func (c *caseFile) due(r, last *Report) bool {
 	if action == ActionStopHarm && c.experiment.isStopped(last.Verdict.Variant) {
 		return true
 	}
+	if action == ActionFixHealth && c.healthy {
+		return true
+	}
 	if last.Final && c.plan.Method == MethodFixed {
-		return action == ActionFixHealth && c.healthy
+		return false
 	}
 	return r.Information >= last.Information+lookStep || (c.planEnd && !last.Final) ||
-		(last.Final && action == ActionFixHealth && c.healthy)
+		(last.Verdict.waits() && !r.Verdict.waits())
+}
+
+// waits: it was too early to decide anything, so the look has spent nothing.
+func (v *Verdict) waits() bool {
+	early := []string{"min_customers", "burn_in", "min_days", "harm_burn_in"}
+	return v.Action == ActionContinue &&
+		slices.ContainsFunc(v.Reasons, func(r Reason) bool { return slices.Contains(early, r.Code) })
 }
 
 func notFoundIsNil(r *Report, err error) (*Report, error) {
@@ -213,7 +225,7 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, asOf time.Time, last *R
 	r.Information = information(x, totals)
 	r.Final = planEnded(x, totals, asOf, r.Information)
 	c.planEnd = r.Final
-	r.Health = c.checkHealth(r.Customers, last)
+	r.Health = c.checkHealth(totals, r.Customers, last)
 	c.assess(totals, last)
 	r.Metrics = c.metricReports(totals, r.Customers)
 	r.Verdict = c.verdict()
@@ -280,7 +292,7 @@ const (
 )
 
 // checkHealth compares the enrolled customers with the weights.
-func (c *caseFile) checkHealth(customers map[VariantKey]int64, last *Report) Health {
+func (c *caseFile) checkHealth(totals *Totals, customers map[VariantKey]int64, last *Report) Health {
 	x := c.experiment
 	counts := make([]int64, len(x.Variants))
 	weights := make([]float64, len(x.Variants))
@@ -305,12 +317,41 @@ func (c *caseFile) checkHealth(customers map[VariantKey]int64, last *Report) Hea
 		check.Detail = fmt.Sprintf("sequential test of the split, valid at every look; the chi² p is %s", pText(chi2.P))
 	}
 	check.OK = check.PValue == nil || *check.PValue >= threshold
-	c.healthy = check.OK
-	if !check.OK {
+	fresh := c.checkFreshness(totals)
+	c.healthy = check.OK && fresh.OK
+	switch {
+	case !check.OK:
 		c.unhealthy = fmt.Sprintf("the customers per arm do not fit the weights (p = %s, below %g): "+
 			"find out where customers are lost before you trust any number", pText(*check.PValue), threshold)
+	case !fresh.OK:
+		c.unhealthy = fresh.Detail
 	}
-	return Health{OK: c.healthy, Checks: []Check{check}}
+	return Health{OK: c.healthy, Checks: []Check{check, fresh}}
+}
+
+// checkFreshness: customers have matured in every arm and not one of them has done what
+// the primary measures. Then the events have not been sent yet, and nothing is decided.
+func (c *caseFile) checkFreshness(totals *Totals) Check {
+	check := Check{Check: "data_freshness", OK: true, Detail: "events of the primary metrics have come in"}
+	for i, key := range c.experiment.Metrics.Primary {
+		matured, active := int64(0), int64(0)
+		for _, v := range totals.Values {
+			if v.Metric == key {
+				matured += v.Mature
+				active += v.NonZero
+			}
+		}
+		switch {
+		case matured == 0:
+			check.Detail = "no customer has matured yet"
+		case active == 0:
+			check.OK = false
+			check.Detail = fmt.Sprintf("%s: none of %d matured customers has an event of %s: have the events been sent?",
+				key, matured, strings.Join(c.experiment.Frozen[i].Events, ", "))
+			return check
+		}
+	}
+	return check
 }
 
 func (h *Health) p(check string) *float64 {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/perennial-engine/perennial/engine/snapshot"
@@ -69,7 +71,7 @@ func enrolmentOf(customer CustomerID, a snapshot.Answer, at snapshot.Touchpoint,
 }
 
 // enrol records enrolments before the answer goes out. A database that is away or silent
-// never changes the answer: what could not be recorded in time is counted and logged.
+// never changes the answer: what could not be recorded in time waits in memory.
 func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 	if len(enrolments) == 0 {
 		return
@@ -79,7 +81,11 @@ func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := e.store.InsertEnrolments(ctx, enrolments)
+		var err error
+		for some := range slices.Chunk(enrolments, transactionRows) {
+			_, failed := e.store.InsertEnrolments(ctx, some)
+			err = cmp.Or(err, failed)
+		}
 		done <- err
 	}()
 	var err error
@@ -89,10 +95,45 @@ func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		total := e.unrecorded.Add(int64(len(enrolments)))
-		e.log.ErrorContext(ctx, "enrolments not recorded", "enrolments", len(enrolments), "total", total, "error", err)
+		e.postpone(ctx, enrolments, err)
 	}
 }
 
-// Unrecorded is the number of enrolments that were answered and could not be recorded.
+// maxBacklog bounds the enrolments that wait in memory for a database that is away or busy.
+const maxBacklog = 100_000
+
+// postpone keeps enrolments until the database takes them, or counts them as lost when too
+// many wait already.
+func (e *Engine) postpone(ctx context.Context, enrolments []Enrolment, cause error) {
+	e.backlog.Lock()
+	defer e.backlog.Unlock()
+	if len(e.waiting)+len(enrolments) > maxBacklog {
+		total := e.unrecorded.Add(int64(len(enrolments)))
+		e.log.ErrorContext(ctx, "enrolments lost: too many wait for the database", "enrolments", len(enrolments), "total", total, "error", cause)
+		return
+	}
+	e.waiting = append(e.waiting, enrolments...)
+	e.log.InfoContext(ctx, "enrolments wait for the database", "enrolments", len(enrolments), "waiting", len(e.waiting), "error", cause)
+}
+
+// Flush records the enrolments that wait. What cannot be recorded now goes on waiting.
+func (e *Engine) Flush(ctx context.Context) error {
+	e.backlog.Lock()
+	waiting := e.waiting
+	e.waiting = nil
+	e.backlog.Unlock()
+	for len(waiting) > 0 {
+		some := waiting[:min(len(waiting), transactionRows)]
+		if _, err := e.store.InsertEnrolments(ctx, some); err != nil {
+			e.backlog.Lock()
+			e.waiting = append(waiting, e.waiting...)
+			e.backlog.Unlock()
+			return err
+		}
+		waiting = waiting[len(some):]
+	}
+	return nil
+}
+
+// Unrecorded is the number of enrolments that were answered and are lost.
 func (e *Engine) Unrecorded() int64 { return e.unrecorded.Load() }

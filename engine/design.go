@@ -179,19 +179,18 @@ func (e *Engine) checkChange(ctx context.Context, x *Experiment, next *Spec) err
 			Fields: []FieldError{{Pointer: "/key", Detail: "never changes"}},
 		}
 	}
+	if x.Status != StatusDraft {
+		if err := next.checkFrozen(&x.Spec); err != nil {
+			return err
+		}
+		return next.Validate()
+	}
 	if err := next.Validate(); err != nil {
 		return err
 	}
-	switch x.Status {
-	case StatusDraft:
-		// The references are checked again at start; here as they are now, so that the
-		// marketer hears of a misspelling at once.
-		return e.checkReferences(ctx, next)
-	case StatusRunning, StatusPaused:
-		return next.checkFrozen(&x.Spec)
-	case StatusConcluded:
-	}
-	return Errorf(KindConflict, "wrong_status", "experiment %q is concluded and does not change any more", x.Key)
+	// The references are checked again at start; here as they are now, so that the marketer
+	// hears of a misspelling at once.
+	return e.checkReferences(ctx, next)
 }
 
 func staleVersion(x *Experiment) error {

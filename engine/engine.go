@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +30,10 @@ type Engine struct {
 	log       *slog.Logger
 	reporting Currency
 	live      atomic.Pointer[live]
-	// unrecorded counts enrolments that were answered but could not be stored.
+	// unrecorded counts enrolments that were answered and lost.
 	unrecorded atomic.Int64
+	backlog    sync.Mutex  // guards waiting
+	waiting    []Enrolment // answered, and not recorded yet
 }
 
 // live is what assignment and authentication read: never the database.
@@ -90,7 +93,7 @@ func (e *Engine) Refresh(ctx context.Context) error {
 }
 
 // KeepFresh refreshes every interval until ctx ends, so that a change made by another
-// process shows here too.
+// process shows here too, and records the enrolments that wait.
 func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -101,6 +104,10 @@ func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 		case <-tick.C:
 			if err := e.Refresh(ctx); err != nil && ctx.Err() == nil {
 				e.log.WarnContext(ctx, "configuration not refreshed; serving the last good one", "error", err)
+				continue
+			}
+			if err := e.Flush(ctx); err != nil && ctx.Err() == nil {
+				e.log.WarnContext(ctx, "enrolments still wait for the database", "error", err)
 			}
 		}
 	}

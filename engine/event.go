@@ -32,6 +32,7 @@ type Exposure struct {
 	Customer   CustomerID
 	Touchpoint TouchpointKey
 	OccurredAt time.Time
+	Enrols     *Enrolment // what it makes, if the customer has none there yet
 }
 
 // An Enrolment is a customer's entry into an experiment. It is made once and kept.

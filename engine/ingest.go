@@ -39,9 +39,13 @@ func batch[T any](elements []Element[T], check func(*T) error, conflict Rejectio
 	if len(good) == 0 {
 		return receipt, nil
 	}
-	statuses, err := insert(good)
-	if err != nil {
-		return nil, err
+	var statuses []RowStatus
+	for some := range slices.Chunk(good, transactionRows) {
+		inserted, err := insert(some)
+		if err != nil {
+			return nil, err // what is in stays; sent again, it counts as duplicates
+		}
+		statuses = append(statuses, inserted...)
 	}
 	for i, status := range statuses {
 		switch status {
@@ -58,6 +62,10 @@ func batch[T any](elements []Element[T], check func(*T) error, conflict Rejectio
 	slices.SortFunc(receipt.Rejections, func(a, b Rejection) int { return cmp.Compare(a.Index, b.Index) })
 	return receipt, nil
 }
+
+// transactionRows bounds how long one transaction holds the ledger's lock, so that a large
+// import lets others in between.
+const transactionRows = 1000
 
 func rejection(index int, id string, err error) Rejection {
 	r := Rejection{Index: index, ID: id, Code: "invalid", Detail: err.Error()}
@@ -79,7 +87,7 @@ func (e *Engine) IngestEvents(ctx context.Context, events []Element[Event]) (*Re
 		event.OccurredAt = microseconds(event.OccurredAt)
 		return event.validate(now, e.reporting)
 	}, reused, func(good []Event) ([]RowStatus, error) {
-		return e.store.InsertEvents(ctx, good, now)
+		return e.store.InsertEvents(ctx, good)
 	})
 }
 
@@ -101,15 +109,16 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 		}
 		return nil
 	}, reused, func(good []Exposure) ([]RowStatus, error) {
-		var enrolments []Enrolment
-		for _, x := range good {
+		for i := range good {
+			x := &good[i]
 			place, _ := live.snapshot.Touchpoint(string(x.Touchpoint))
 			answer, _ := live.snapshot.Assign(string(x.Touchpoint), string(x.Customer))
 			if answer.Enrol && !x.OccurredAt.Before(live.startedAt[ExperimentKey(answer.Experiment)]) {
-				enrolments = append(enrolments, enrolmentOf(x.Customer, answer, place, x.OccurredAt))
+				entry := enrolmentOf(x.Customer, answer, place, x.OccurredAt)
+				x.Enrols = &entry
 			}
 		}
-		return e.store.InsertExposures(ctx, good, enrolments, now)
+		return e.store.InsertExposures(ctx, good)
 	})
 }
 

@@ -2,33 +2,46 @@ package engine
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/shopspring/decimal"
-	"golang.org/x/text/currency"
 )
 
 // A Currency is an ISO 4217 code such as EUR.
 type Currency string
 
-// ParseCurrency checks a currency code.
-func ParseCurrency(s string) (Currency, error) {
-	if len(s) == 3 {
-		if unit, err := currency.ParseISO(s); err == nil && unit.String() == s {
-			return Currency(s), nil
+// currencies are the codes of ISO 4217 in use (list one, 2026), by their minor units; those
+// with two are in the last line. Metals, test codes and "no currency" are left out.
+var currencies = func() map[Currency]int32 {
+	table := map[Currency]int32{}
+	for decimals, codes := range map[int32]string{
+		0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+		3: "BHD IQD JOD KWD LYD OMR TND",
+		4: "CLF UYW",
+		2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF " +
+			"CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG " +
+			"HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR " +
+			"MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD " +
+			"SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG " +
+			"YER ZAR ZMW ZWG",
+	} {
+		for code := range strings.FieldsSeq(codes) {
+			table[Currency(code)] = decimals
 		}
 	}
-	return "", Errorf(KindInvalid, "unknown_currency", "%q is not an ISO 4217 currency such as EUR", s)
+	return table
+}()
+
+// ParseCurrency checks a currency code.
+func ParseCurrency(s string) (Currency, error) {
+	if _, known := currencies[Currency(s)]; !known {
+		return "", Errorf(KindInvalid, "unknown_currency", "%q is not an ISO 4217 currency such as EUR", s)
+	}
+	return Currency(s), nil
 }
 
 // MinorUnits is the number of decimals of the currency: 2 for EUR, 0 for JPY, 3 for KWD.
-func (c Currency) MinorUnits() int32 {
-	unit, err := currency.ParseISO(string(c))
-	if err != nil {
-		return 2
-	}
-	scale, _ := currency.Standard.Rounding(unit)
-	return int32(scale) //nolint:gosec // ISO 4217 has 0 to 4
-}
+func (c Currency) MinorUnits() int32 { return currencies[c] }
 
 // Money is an exact amount in a currency.
 type Money struct {

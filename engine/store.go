@@ -126,10 +126,10 @@ const (
 // Ledger keeps what happened. Inserts are idempotent; each batch is one transaction and
 // answers a status per row, in order.
 type Ledger interface {
-	InsertEvents(ctx context.Context, events []Event, now time.Time) ([]RowStatus, error)
-	// InsertExposures also records the enrolments that the exposures make, where the
-	// customer has none in that experiment yet.
-	InsertExposures(ctx context.Context, exposures []Exposure, enrolments []Enrolment, now time.Time) ([]RowStatus, error)
+	InsertEvents(ctx context.Context, events []Event) ([]RowStatus, error)
+	// InsertExposures also records the enrolments that accepted exposures make, the earliest
+	// first, where the customer has none in that experiment yet.
+	InsertExposures(ctx context.Context, exposures []Exposure) ([]RowStatus, error)
 	// InsertEnrolments keeps the first enrolment of a customer in an experiment: the same
 	// variant again is a duplicate, another variant a conflict.
 	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)

@@ -25,11 +25,23 @@ const (
 	burnIn       = 100
 	burnInUneven = 400
 	unevenShare  = 0.4
+	// harmBurnInDays: every weekday counts once before an arm is stopped.
+	harmBurnInDays = 7
 )
 
-// verdict applies the rules, first match: unhealthy data, burn-in, harm, promotion, the
-// end of the plan, go on.
+// verdict applies the rules and says what keeps the engine from acting on them.
 func (c *caseFile) verdict() Verdict {
+	v := c.rules()
+	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl
+	if acts && c.experiment.Policy.Mode == ModeManual {
+		v.BlockedBy = []string{"manual_mode"}
+	}
+	return v
+}
+
+// rules are, first match: unhealthy data, burn-in, harm, promotion, the
+// end of the plan, go on.
+func (c *caseFile) rules() Verdict {
 	if !c.healthy {
 		return c.says(ActionFixHealth, "", "unhealthy", "%s", c.unhealthy)
 	}
@@ -42,6 +54,10 @@ func (c *caseFile) verdict() Verdict {
 		return Verdict{Action: ActionContinue, Reasons: waits, BlockedBy: []string{}}
 	}
 	if v, ok := c.harmed(); ok {
+		if c.age() < harmBurnInDays {
+			return c.says(ActionContinue, "", "harm_burn_in", "nothing is stopped before the test is %d days old: %s",
+				harmBurnInDays, v.Reasons[0].Detail)
+		}
 		return v
 	}
 	if days, least := c.age(), c.experiment.Policy.minDays(); days < float64(least) {
@@ -54,11 +70,7 @@ func (c *caseFile) verdict() Verdict {
 		v.BlockedBy = []string{"approval"}
 		return v
 	case winner != nil:
-		v := c.says(ActionPromote, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
-		if c.experiment.Policy.Mode == ModeManual {
-			v.BlockedBy = []string{"manual_mode"}
-		}
-		return v
+		return c.says(ActionPromote, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
 	case c.allFutile():
 		return c.says(ActionKeepControl, "", "futile",
 			"no variant can still be better than control by the least effect worth having, %.3g %%", 100*c.plan.MinEffect)

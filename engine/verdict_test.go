@@ -50,7 +50,8 @@ func TestVerdict(t *testing.T) {
 		{"7 days are one", func(s *scene) { s.x.Policy.MinDays, s.days = 7, 7 }, ActionPromote, "warm", []string{"primary_improved"}, nil},
 		{"no least age", func(s *scene) { s.x.Policy.MinDays, s.days = 0, 0 }, ActionPromote, "warm", []string{"primary_improved"}, nil},
 
-		{"harm does not wait", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.days = 2 }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
+		{"harm waits for a week", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.days = 6 }, ActionContinue, "", []string{"harm_burn_in"}, nil},
+		{"harm waits no longer", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.days = 7 }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
 		{"harm needs nobody's approval", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.x.Policy.Mode = ModeApprove }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
 
 		{"the guardrail holds", guarded(func(*scene) {}), ActionPromote, "warm", []string{"primary_improved"}, nil},

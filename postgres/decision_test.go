@@ -107,6 +107,53 @@ func TestTheLoop(t *testing.T) {
 	kindOf(t, err, engine.KindInvalid, "in_the_future")
 }
 
+// A tick of the jobs between the enrolments and their events decides nothing: what has
+// not arrived is no result. When the events are in, the test is judged.
+func TestNothingIsDecidedBeforeTheEventsArrive(t *testing.T) {
+	for _, method := range []engine.Method{engine.MethodFixed, engine.MethodAnytime} {
+		t.Run(string(method), func(t *testing.T) {
+			s := newStore(t)
+			c := &clock{at: start}
+			e := newEngine(t, s, c, 1)
+			catalogue(t, e)
+			x := spec("tone")
+			x.Plan.Method, x.Plan.PlannedCustomers = method, 150
+			running(t, e, x)
+			var events []engine.Event
+			for variant, mean := range map[engine.VariantKey]int{"control": 10, "warm": 20} {
+				var customers []string
+				for i := range 150 {
+					customer := fmt.Sprintf("%s-%d", variant, i)
+					customers = append(customers, customer)
+					events = append(events, order(customer, "o", fmt.Sprint(mean-1+2*(i%2)), start.Add(time.Hour)))
+				}
+				enrol(t, s, "tone", variant, start, customers...)
+			}
+			c.Set(start.Add(30 * day))
+			tick := func() *engine.Report {
+				run(t, e, "measure")
+				run(t, e, "analyze")
+				run(t, e, "decide")
+				return must(e.LatestReport(t.Context(), "tone"))(t)
+			}
+			if r := tick(); r.Verdict.Action != engine.ActionFixHealth || r.Health.OK {
+				t.Errorf("before the events: %+v, health %+v", r.Verdict, r.Health)
+			}
+			if got := must(s.Experiment(t.Context(), "tone"))(t); got.Status != engine.StatusRunning {
+				t.Fatalf("the test is %s before its events arrived", got.Status)
+			}
+			insert(t, s, events...)
+			c.Set(start.Add(30*day + time.Minute))
+			if r := tick(); r.Verdict.Action != engine.ActionPromote || r.Verdict.Variant != "warm" {
+				t.Errorf("with the events: %+v", r.Verdict)
+			}
+			if got := must(s.Experiment(t.Context(), "tone"))(t); got.Outcome != engine.OutcomePromoted {
+				t.Errorf("outcome %q, want promoted", got.Outcome)
+			}
+		})
+	}
+}
+
 // three is a fixed test of three arms, 150 customers each, of which bold loses and warm wins.
 func three(t *testing.T, s *Store, e *engine.Engine, change func(x *engine.Spec)) {
 	t.Helper()

@@ -42,7 +42,7 @@ func TestTranslate(t *testing.T) {
 		{"unique_violation", &pq.Error{Code: "23505"}, engine.KindConflict},
 		{"wrapped unique_violation", fmt.Errorf("insert: %w", &pq.Error{Code: "23505"}), engine.KindConflict},
 		{"check_violation", &pq.Error{Code: "23514"}, engine.KindInternal},
-		{"undefined_table", &pq.Error{Code: "42P01"}, engine.KindInternal},
+		{"undefined_table", &pq.Error{Code: "42P01"}, engine.KindUnavailable},
 		{"character_not_in_repertoire", &pq.Error{Code: "22021"}, engine.KindInternal},
 		{"in_failed_sql_transaction", &pq.Error{Code: "25P02"}, engine.KindInternal},
 		{"a broken connection", driver.ErrBadConn, engine.KindUnavailable},

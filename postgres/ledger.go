@@ -81,7 +81,7 @@ func storedDigests(ctx context.Context, tx *sqlx.Tx, ids []identity, lookup stri
 }
 
 // InsertEvents implements engine.Ledger.
-func (s *Store) InsertEvents(ctx context.Context, events []engine.Event, _ time.Time) (statuses []engine.RowStatus, err error) {
+func (s *Store) InsertEvents(ctx context.Context, events []engine.Event) (statuses []engine.RowStatus, err error) {
 	n := len(events)
 	ids, digests := make([]identity, n), make([][]byte, n)
 	customers, eventIDs, types, times := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
@@ -128,9 +128,7 @@ func (s *Store) InsertEvents(ctx context.Context, events []engine.Event, _ time.
 }
 
 // InsertExposures implements engine.Ledger.
-func (s *Store) InsertExposures(
-	ctx context.Context, exposures []engine.Exposure, enrolments []engine.Enrolment, _ time.Time,
-) (statuses []engine.RowStatus, err error) {
+func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure) (statuses []engine.RowStatus, err error) {
 	n := len(exposures)
 	ids, digests := make([]identity, n), make([][]byte, n)
 	customers, exposureIDs, touchpoints, times := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
@@ -156,12 +154,19 @@ func (s *Store) InsertExposures(
 			position); err != nil {
 			return err
 		}
-		if _, err := insertEnrolments(ctx, tx, enrolments, position); err != nil {
+		if statuses, err = rowStatuses(ctx, tx, ids, digests, inserted, `
+			SELECT customer_id, id, digest FROM exposures
+			JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`); err != nil {
 			return err
 		}
-		statuses, err = rowStatuses(ctx, tx, ids, digests, inserted, `
-			SELECT customer_id, id, digest FROM exposures
-			JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS new (customer_id, id) USING (customer_id, id)`)
+		var enrolments []engine.Enrolment
+		for i, x := range exposures {
+			if x.Enrols != nil && statuses[i] != engine.RowConflict {
+				enrolments = append(enrolments, *x.Enrols)
+			}
+		}
+		slices.SortStableFunc(enrolments, func(a, b engine.Enrolment) int { return a.EnrolledAt.Compare(b.EnrolledAt) })
+		_, err = insertEnrolments(ctx, tx, enrolments, position)
 		return err
 	})
 	return statuses, err

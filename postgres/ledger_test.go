@@ -89,7 +89,7 @@ func TestPositionsAreInCommitOrder(t *testing.T) {
 		wait.Go(func() {
 			for i := range batches {
 				if _, err := s.InsertEvents(context.Background(),
-					[]engine.Event{order(fmt.Sprintf("c%d", w), fmt.Sprint(i), "1", start)}, start); err != nil {
+					[]engine.Event{order(fmt.Sprintf("c%d", w), fmt.Sprint(i), "1", start)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -183,26 +183,40 @@ func TestKnownCustomersDoNotWaitForTheLedger(t *testing.T) {
 
 func TestExposuresEnrolInTheSameTransaction(t *testing.T) {
 	s := newStore(t)
-	x := engine.Exposure{ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start}
 	entry := engine.Enrolment{Customer: "a", Experiment: "x", Variant: "warm", AssignmentKey: "a", EnrolledAt: start}
+	x := engine.Exposure{ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start, Enrols: &entry}
 	for i, want := range []engine.RowStatus{accepted, duplicate} {
-		got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}, []engine.Enrolment{entry}, start))(t)
+		got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}))(t)
 		if len(got) != 1 || got[0] != want {
 			t.Fatalf("exposure %d: %v, want %v", i, got, want)
 		}
 	}
-	x.OccurredAt = start.Add(time.Hour)
-	if got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}, nil, start))(t); got[0] != conflict {
+	// What is rejected enrols nobody.
+	elsewhere := entry
+	elsewhere.Experiment = "y"
+	x.OccurredAt, x.Enrols = start.Add(time.Hour), &elsewhere
+	if got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}))(t); got[0] != conflict {
 		t.Errorf("another time under the id: %v, want a conflict", got)
 	}
+	// Of several in one batch the earliest enrols, wherever it stands.
+	var late, early engine.Enrolment
+	late, early = entry, entry
+	late.Customer, early.Customer, late.EnrolledAt = "c", "c", start.Add(time.Hour)
+	must(s.InsertExposures(t.Context(), []engine.Exposure{
+		{ID: "late", Customer: "c", Touchpoint: "mail", OccurredAt: late.EnrolledAt, Enrols: &late},
+		{ID: "early", Customer: "c", Touchpoint: "mail", OccurredAt: start, Enrols: &early},
+	}))(t)
+	if n := count(t, s, `SELECT count(*) FROM enrolments WHERE customer_id = 'c' AND enrolled_at = $1`, start); n != 1 {
+		t.Error("the later of two exposures enrolled")
+	}
 	// A batch that cannot be stored enrols nobody: NUL is no text for PostgreSQL.
-	bad := engine.Exposure{ID: "e2", Customer: "b\x00", Touchpoint: "mail", OccurredAt: start}
 	entry.Customer = "b"
-	if _, err := s.InsertExposures(t.Context(), []engine.Exposure{bad}, []engine.Enrolment{entry}, start); err == nil {
+	bad := engine.Exposure{ID: "e2", Customer: "b\x00", Touchpoint: "mail", OccurredAt: start, Enrols: &entry}
+	if _, err := s.InsertExposures(t.Context(), []engine.Exposure{bad}); err == nil {
 		t.Error("NUL was stored")
 	}
-	if n := count(t, s, `SELECT count(*) FROM enrolments`); n != 1 {
-		t.Errorf("%d enrolments, want 1", n)
+	if n := count(t, s, `SELECT count(*) FROM enrolments`); n != 2 {
+		t.Errorf("%d enrolments, want 2", n)
 	}
 }
 

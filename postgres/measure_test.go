@@ -227,7 +227,7 @@ func TestTotalsEqualAnExactComputation(t *testing.T) {
 				if rapid.Bool().Draw(rt, "send again later") {
 					events = append(events, batch[0])
 				}
-				statuses, err := s.InsertEvents(ctx, batch, start)
+				statuses, err := s.InsertEvents(ctx, batch)
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -315,7 +315,7 @@ func enrol(t *testing.T, s *Store, x engine.ExperimentKey, variant engine.Varian
 
 func insert(t *testing.T, s *Store, events ...engine.Event) []engine.RowStatus {
 	t.Helper()
-	return must(s.InsertEvents(t.Context(), events, start))(t)
+	return must(s.InsertEvents(t.Context(), events))(t)
 }
 
 func ltv(key engine.ExperimentKey, from, to, maxDays int) *engine.Experiment {
@@ -416,7 +416,7 @@ func TestMeasuringAtOnce(t *testing.T) {
 			for i := range rounds {
 				_, err := s.InsertEvents(context.Background(), []engine.Event{
 					order(string(rune('a'+w)), fmt.Sprint(i), "1.1", start.Add(time.Duration(i)*time.Minute)),
-				}, start)
+				})
 				if err != nil {
 					done <- err
 					return

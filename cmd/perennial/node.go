@@ -146,5 +146,10 @@ func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) erro
 		}
 	}
 	stopWork()
+	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.ShutdownTimeout)
+	defer cancel()
+	if err := n.engine.Flush(flushing); err != nil {
+		failure = errors.Join(failure, fmt.Errorf("enrolments could not be recorded and are lost: %w", err))
+	}
 	return errors.Join(failure, <-worked)
 }
