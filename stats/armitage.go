@@ -26,6 +26,8 @@ const (
 	maxPanels  = 4000
 	// leastStep is the smallest share of the information a look may add.
 	leastStep = 1e-5
+	// maxLooks is more than anyone takes and still ends in seconds.
+	maxLooks = 500
 )
 
 func newBrownian(drift float64) *brownian {
@@ -33,23 +35,13 @@ func newBrownian(drift float64) *brownian {
 }
 
 // above returns the probability to go on to information t and be above z there.
-func (b *brownian) above(t, z float64) float64 {
-	if math.IsInf(z, 1) {
-		return 0
-	}
-	step := t - b.t
-	sd := math.Sqrt(step)
-	level := z*math.Sqrt(t) - b.drift*step
-	p := 0.0
-	for i, x := range b.x {
-		p += b.g[i] * NormalSF((level-x)/sd)
-	}
-	return p
-}
+func (b *brownian) above(t, z float64) float64 { return b.ending(t, z, NormalSF) }
 
 // below returns the probability to go on to information t and be below z there.
-func (b *brownian) below(t, z float64) float64 {
-	if math.IsInf(z, -1) {
+func (b *brownian) below(t, z float64) float64 { return b.ending(t, z, NormalCDF) }
+
+func (b *brownian) ending(t, z float64, tail func(float64) float64) float64 {
+	if tail(z) == 0 {
 		return 0
 	}
 	step := t - b.t
@@ -57,7 +49,7 @@ func (b *brownian) below(t, z float64) float64 {
 	level := z*math.Sqrt(t) - b.drift*step
 	p := 0.0
 	for i, x := range b.x {
-		p += b.g[i] * NormalCDF((level-x)/sd)
+		p += b.g[i] * tail((level-x)/sd)
 	}
 	return p
 }
@@ -105,8 +97,11 @@ func (b *brownian) advance(t, lower, upper, next float64) {
 
 // checkTimes says whether information times can be analysed.
 func checkTimes(times []float64) Warning {
-	if len(times) == 0 {
+	switch {
+	case len(times) == 0:
 		return TooFewCustomers
+	case len(times) > maxLooks:
+		return InvalidInput
 	}
 	last := 0.0
 	for _, t := range times {

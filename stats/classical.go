@@ -20,7 +20,7 @@ type ClassicalBoundaries struct {
 // Sources: Pocock 1977; O'Brien & Fleming 1979; Wang & Tsiatis 1987; Jennison &
 // Turnbull 2000, tables 2.1, 2.3 and 2.9.
 func WangTsiatis(looks int, alpha, delta float64) ClassicalBoundaries {
-	if looks < 1 || looks > 1000 || !(alpha > 0 && alpha < 1) || !(delta >= -1 && delta <= 1) {
+	if looks < 1 || looks > maxLooks || !(alpha > 0 && alpha < 1) || !(delta >= -1 && delta <= 1) {
 		return ClassicalBoundaries{Constant: math.NaN(), Warning: InvalidInput}
 	}
 	times := make([]float64, looks)

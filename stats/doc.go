@@ -43,7 +43,7 @@
 // # Where to find what
 //
 //   - sufficient statistics and results: [Moments], [PairMoments], [Comparison], [Interval], [Warning]
-//   - means: [Welch], [Pooled], [MeanZ], [MeanErrors]
+//   - means: [Welch], [Pooled], [MeanZ], [MeanErrors]; of anything else [CompareEstimates]
 //   - proportions: [ProportionZ], [ProportionZPooled], [Newcombe], [Wilson], [FisherExact] and others
 //   - ratios of sums: [Ratio], [RatioCuped]
 //   - a covariate: [Cuped], [CupedSlope], [LinAdjusted]

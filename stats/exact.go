@@ -49,8 +49,9 @@ func Jeffreys(c Count, level float64) RateInterval {
 
 // FisherExact returns the two-sided p-value of the 2×2 table given its margins:
 // the sum of the hypergeometric probabilities that do not exceed that of the
-// table seen (to a relative 1e-7, as R does). The cost grows with the number of
-// successes; it is meant for small counts.
+// table seen (to a relative 1e-7, as R does). It is meant for small counts; from
+// a million customers on it warns [InvalidInput], where [ProportionZPooled] says
+// the same.
 //
 // Source: Fisher 1935; the two-sided rule is that of R's fisher.test.
 func FisherExact(control, treatment Count) (p float64, w Warning) {
@@ -58,6 +59,9 @@ func FisherExact(control, treatment Count) (p float64, w Warning) {
 		return math.NaN(), w
 	}
 	n1, n2 := float64(control.N), float64(treatment.N)
+	if n1+n2 > 1e6 {
+		return math.NaN(), InvalidInput
+	}
 	k := float64(control.Successes + treatment.Successes)
 	low, high := max(0, k-n2), min(n1, k)
 	log := func(x float64) float64 {

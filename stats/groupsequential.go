@@ -4,7 +4,8 @@ import "math"
 
 // Plan is a group-sequential plan: at which information to look and how to
 // spend the error. Information fractions may exceed 1 when more was collected
-// than planned; each look must add at least 1e-5 of the whole.
+// than planned; each look must add at least 1e-5 of the whole, and there are at
+// most 500.
 type Plan struct {
 	Spending Spending
 	// Alpha is the error of one side, 0.025 for 5 % two-sided.

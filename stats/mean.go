@@ -43,7 +43,7 @@ func Pooled(control, treatment Moments, t Test) Comparison {
 		return noComparison(w)
 	}
 	e := meanErrors(control.Var(), treatment.Var(), control.N, treatment.N)
-	return compare(treatment.Mean-control.Mean, e.Pooled, float64(control.N+treatment.N-2), t)
+	return compare(treatment.Mean-control.Mean, e.Pooled, float64(control.N)+float64(treatment.N)-2, t)
 }
 
 // MeanZ is [Welch] with the normal distribution instead of Student's: the two
@@ -52,8 +52,22 @@ func MeanZ(control, treatment Moments, t Test) Comparison {
 	if w := first(control.check(), treatment.check()); w != NoWarning {
 		return noComparison(w)
 	}
-	se := math.Sqrt(control.Var()/float64(control.N) + treatment.Var()/float64(treatment.N))
-	return compare(treatment.Mean-control.Mean, se, math.Inf(1), t)
+	return CompareEstimates(control.Estimate(), treatment.Estimate(), t)
+}
+
+// CompareEstimates compares two independent estimates, such as survival curves at
+// one time, on the normal distribution: se² is the sum of theirs. It warns
+// [ZeroVariance] when neither has an error.
+func CompareEstimates(control, treatment Estimate, t Test) Comparison {
+	for _, x := range [...]float64{control.Value, control.SE, treatment.Value, treatment.SE} {
+		if notFinite(x) {
+			return noComparison(NonFiniteInput)
+		}
+	}
+	if control.SE < 0 || treatment.SE < 0 {
+		return noComparison(InvalidInput)
+	}
+	return compare(treatment.Value-control.Value, math.Hypot(control.SE, treatment.SE), math.Inf(1), t)
 }
 
 // StandardErrors are the standard errors of one difference of means.

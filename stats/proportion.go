@@ -47,7 +47,7 @@ func ProportionZPooled(control, treatment Count) Comparison {
 		return noComparison(w)
 	}
 	n1, n2 := float64(control.N), float64(treatment.N)
-	p := float64(control.Successes+treatment.Successes) / (n1 + n2)
+	p := (float64(control.Successes) + float64(treatment.Successes)) / (n1 + n2)
 	se := math.Sqrt(p * (1 - p) * (1/n1 + 1/n2))
 	c := compare(rateDifference(control, treatment), se, math.Inf(1), Test{Level: 0.95})
 	c.CI = Interval{math.NaN(), math.NaN()}

@@ -139,8 +139,9 @@ func OneSidedSequence(e Estimate, u, alpha, null float64, side Alternative) Sequ
 	scale := 1 / math.Sqrt(1+1/u)
 	front := math.Ln2 - 0.5*math.Log1p(u)
 	logE := front + logNormalMixture(sign*(e.Value-null)/e.SE*scale)
-	// Newton on y²/2 + ln Φ(y), which is convex and increasing. Its error is
-	// about the square of its step.
+	// Halley's method on y²/2 + ln Φ(y), which is convex and increasing. With
+	// h = φ/Φ its slopes are y + h and 1 - h (y + h); the error left is about the
+	// cube of the step.
 	target := -math.Log(alpha) - front
 	y := math.Sqrt(2 * target)
 	if !(y > 2) {
@@ -148,9 +149,12 @@ func OneSidedSequence(e Estimate, u, alpha, null float64, side Alternative) Sequ
 	}
 	for range 50 {
 		below := NormalCDF(y)
-		step := (0.5*y*y + math.Log(below) - target) / (y + normalDensity(y)/below)
+		h := normalDensity(y) / below
+		slope := y + h
+		step := (0.5*y*y + math.Log(below) - target) / slope
+		step /= 1 - 0.5*step*(1/slope-h)
 		y -= step
-		if math.Abs(step) < 1e-9*y {
+		if math.Abs(step) < 1e-6*y {
 			break
 		}
 	}

@@ -95,8 +95,12 @@ const (
 // with e below 1e-5, so three terms of its series are exact.
 func studentSeries(w, perM float64) float64 {
 	w2, r := w*w, perM*perM
+	c2 := -1.0 / 48 * r
+	if perM < 1e-4 && w < 6 {
+		return w * c2 * (w2 + 3) // the rest is below 1e-14 of the tail
+	}
 	r2 := r * r
-	c2, c4, c6 := -1.0/48*r, 1.0/2560*r2, studentC6*r*r2
+	c4, c6 := 1.0/2560*r2, studentC6*r*r2
 	p4 := w2 + 3
 	p8 := ((w2+7)*w2+35)*w2 + 105
 	p12 := ((((w2+11)*w2+99)*w2+693)*w2+3465)*w2 + 10395
@@ -155,7 +159,10 @@ func StudentISF(q, df float64) float64 {
 		g := studentSeries(w, perM)
 		w += g * (1 - (w*w+1)*perM*perM/16 - 0.5*w*g)
 		y := w * w * perM
-		if y < 0.02 { // (e^y - 1)/y by its series, exact to y⁷/40320
+		if y < 0.001 { // (e^y - 1)/y by its series, exact to y⁵/720
+			return w * math.Sqrt(df*perM*(1+y*(1.0/2+y*(1.0/6+y*(1.0/24+y*(1.0/120))))))
+		}
+		if y < 0.02 { // exact to y⁷/40320
 			grown := 1 + y*(1.0/2+y*(1.0/6+y*(1.0/24+y*(1.0/120+y*(1.0/720+y*(1.0/5040))))))
 			return w * math.Sqrt(df*perM*grown)
 		}

@@ -82,6 +82,8 @@ type Value struct {
 	Warning  stats.Warning
 }
 
+func (v Value) estimate() stats.Estimate { return stats.Estimate{Value: v.Mean, SE: v.SE} }
+
 // CumulativeValue returns the mean cumulative value at the horizon from all
 // customers,
 //
@@ -178,14 +180,7 @@ func Compare(control, treatment Arm, horizon, level float64) Comparison {
 		return c
 	}
 	c.Diff = c.Treatment.Mean - c.Control.Mean
-	se := math.Hypot(c.Control.SE, c.Treatment.SE)
-	if se == 0 {
-		c.Warning = stats.ZeroVariance
-		return c
-	}
-	c.SE, c.Z = se, c.Diff/se
-	c.P = 2 * stats.NormalSF(math.Abs(c.Z))
-	half := stats.NormalISF((1-level)/2) * se
-	c.CI = stats.Interval{Lower: c.Diff - half, Upper: c.Diff + half}
+	d := stats.CompareEstimates(c.Control.estimate(), c.Treatment.estimate(), stats.Test{Level: level})
+	c.SE, c.Z, c.P, c.CI, c.Warning = d.SE, d.Stat, d.P, d.CI, d.Warning
 	return c
 }

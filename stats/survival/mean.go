@@ -120,17 +120,13 @@ func CompareMeans(control, treatment Table, tau, level float64) MeanComparison {
 	}
 	a, b := r.Control, r.Treatment
 	r.Diff = b.Mean - a.Mean
-	se := math.Hypot(a.SE, b.SE)
-	if se == 0 {
-		r.Warning = stats.ZeroVariance
+	d := stats.CompareEstimates(stats.Estimate{Value: a.Mean, SE: a.SE}, stats.Estimate{Value: b.Mean, SE: b.SE}, stats.Test{Level: level})
+	r.SE, r.Z, r.P, r.CI, r.Warning = d.SE, d.Stat, d.P, d.CI, d.Warning
+	if r.Warning != stats.NoWarning {
 		return r
 	}
-	z := stats.NormalISF((1 - level) / 2)
-	r.SE, r.Z = se, r.Diff/se
-	r.P = 2 * stats.NormalSF(math.Abs(r.Z))
-	r.CI = stats.Interval{Lower: r.Diff - z*se, Upper: r.Diff + z*se}
 	r.Ratio = b.Mean / a.Mean
-	half := z * math.Hypot(a.SE/a.Mean, b.SE/b.Mean)
+	half := stats.NormalISF((1-level)/2) * math.Hypot(a.SE/a.Mean, b.SE/b.Mean)
 	r.RatioCI = stats.Interval{Lower: r.Ratio * math.Exp(-half), Upper: r.Ratio * math.Exp(half)}
 	return r
 }
@@ -173,15 +169,11 @@ func CompareShares(control, treatment Table, time, level float64) ShareCompariso
 		return r
 	}
 	r.Control, r.Treatment, r.Diff = a.Survival, b.Survival, b.Survival-a.Survival
-	se := math.Hypot(share0(a), share0(b))
-	if se == 0 {
-		r.Warning = stats.ZeroVariance
+	d := stats.CompareEstimates(a.estimate(), b.estimate(), stats.Test{Level: level})
+	r.SE, r.Z, r.P, r.CI, r.Warning = d.SE, d.Stat, d.P, d.CI, d.Warning
+	if r.Warning != stats.NoWarning {
 		return r
 	}
-	z := stats.NormalISF((1 - level) / 2)
-	r.SE, r.Z = se, r.Diff/se
-	r.P = 2 * stats.NormalSF(math.Abs(r.Z))
-	r.CI = stats.Interval{Lower: r.Diff - z*se, Upper: r.Diff + z*se}
 	la, lb := math.Log(a.Survival), math.Log(b.Survival)
 	cloglog := math.Hypot(math.Sqrt(a.greenwood)/la, math.Sqrt(b.greenwood)/lb)
 	if x := (math.Log(-lb) - math.Log(-la)) / cloglog; !math.IsNaN(x) && !math.IsInf(cloglog, 0) && cloglog > 0 {
@@ -190,10 +182,10 @@ func CompareShares(control, treatment Table, time, level float64) ShareCompariso
 	return r
 }
 
-// share0 returns the error of a share, 0 when nobody is left.
-func share0(p Point) float64 {
+// estimate returns the share with its error, which is 0 when nobody is left.
+func (p Point) estimate() stats.Estimate {
 	if p.Survival == 0 {
-		return 0
+		return stats.Estimate{}
 	}
-	return p.SE
+	return stats.Estimate{Value: p.Survival, SE: p.SE}
 }
