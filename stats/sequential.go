@@ -213,7 +213,8 @@ func (p SequencePath) Look(s Sequence, null, alpha float64, burnIn bool) Sequenc
 	p.LogP = min(p.LogP, s.LogP)
 	if p.RejectedAt == 0 && s.LogP <= math.Log(alpha) {
 		p.RejectedAt, p.Direction = p.Looks, 1
-		if s.CI.Upper < null {
+		// The middle of the interval is the estimate, whatever error the interval was made at.
+		if (s.CI.Lower+s.CI.Upper)/2 < null {
 			p.Direction = -1
 		}
 	}

@@ -16,10 +16,10 @@ type StagewiseEstimate struct {
 }
 
 // Stagewise returns the p-value and estimate after ending at a look (from 1)
-// with statistic z, given the information 1/se² of every look of the plan so
-// far. Information replaces the plan's times: the looks are at its shares of
-// the last one given. Only the upper
-// boundary counts.
+// with statistic z, given the information 1/se² of every look of the whole plan,
+// those to come as planned. It replaces the plan's times: the looks are at its
+// shares of the last one, which is the planned end; leaving out looks to come
+// would say that the plan ended here. Only the upper boundary counts.
 //
 // Source: Jennison & Turnbull 2000, sections 8.4 and 8.5.
 func (p Plan) Stagewise(information []float64, look int, z, level float64) StagewiseEstimate {
@@ -82,7 +82,8 @@ func (p Plan) Stagewise(information []float64, look int, z, level float64) Stage
 
 // RepeatedP returns the repeated one-sided p-value of statistic z at a look
 // (from 1): the smallest error of one side at which the plan would have crossed
-// its boundary there. It is valid at every look and may be fed to [Holm].
+// its boundary there. It is valid at every look and may be fed to [Holm];
+// in a family of two-sided questions double it first.
 //
 // Sources: Jennison & Turnbull 2000, section 9.4; Maurer & Bretz 2013.
 func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
