@@ -58,7 +58,11 @@ func KaplanMeier(t Table, kind IntervalType, level float64) Curve {
 	z := stats.NormalISF((1 - level) / 2)
 	c := Curve{Points: make([]Point, 0, len(t.Rows)), Median: math.NaN()}
 	t.walk(func(p Point) bool {
-		p.CI = p.interval(kind, z)
+		if n := len(c.Points); n > 0 && p.Events == 0 {
+			p.CI = c.Points[n-1].CI
+		} else {
+			p.CI = p.interval(kind, z)
+		}
 		if p.Survival == 0 {
 			p.SE = math.NaN()
 		}
@@ -111,7 +115,8 @@ func (p Point) interval(kind IntervalType, z float64) stats.Interval {
 		lower, upper = s*math.Exp(-half), s*math.Exp(half)
 	case LogLog:
 		l := math.Log(s)
-		lower, upper = math.Exp(l*math.Exp(-half/l)), math.Exp(l*math.Exp(half/l))
+		wider := math.Exp(-half / l)
+		lower, upper = math.Exp(l*wider), math.Exp(l/wider)
 	}
 	return stats.Interval{Lower: max(0, lower), Upper: min(1, upper)}
 }

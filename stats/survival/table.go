@@ -1,7 +1,6 @@
 package survival
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -29,11 +28,7 @@ func FromTimes(times []float64, event []bool) (Table, stats.Warning) {
 	if len(times) != len(event) {
 		return Table{}, stats.InvalidInput
 	}
-	type observation struct {
-		time  float64
-		event bool
-	}
-	all := make([]observation, len(times))
+	var ended, left []float64
 	for i, t := range times {
 		if math.IsNaN(t) || math.IsInf(t, 0) {
 			return Table{}, stats.NonFiniteInput
@@ -41,22 +36,37 @@ func FromTimes(times []float64, event []bool) (Table, stats.Warning) {
 		if t < 0 {
 			return Table{}, stats.InvalidInput
 		}
-		all[i] = observation{t, event[i]}
-	}
-	slices.SortFunc(all, func(a, b observation) int { return cmp.Compare(a.time, b.time) })
-	t := Table{N: int64(len(all))}
-	for _, o := range all {
-		if n := len(t.Rows); n == 0 || t.Rows[n-1].Time != o.time {
-			t.Rows = append(t.Rows, Row{Time: o.time})
-		}
-		row := &t.Rows[len(t.Rows)-1]
-		if o.event {
-			row.Events++
+		if event[i] {
+			ended = append(ended, t)
 		} else {
-			row.Censored++
+			left = append(left, t)
 		}
+	}
+	slices.Sort(ended)
+	slices.Sort(left)
+	t := Table{N: int64(len(times))}
+	for len(ended)+len(left) > 0 {
+		row := Row{Time: math.Inf(1)}
+		for _, rest := range [...][]float64{ended, left} {
+			if len(rest) > 0 {
+				row.Time = min(row.Time, rest[0])
+			}
+		}
+		ended, row.Events = after(ended, row.Time)
+		left, row.Censored = after(left, row.Time)
+		t.Rows = append(t.Rows, row)
 	}
 	return t, stats.NoWarning
+}
+
+// after returns what is left of sorted times after one time, and how many were
+// at it.
+func after(times []float64, time float64) (rest []float64, at int64) {
+	for len(times) > 0 && times[0] == time {
+		times = times[1:]
+		at++
+	}
+	return times, at
 }
 
 // check says why the table cannot be read.
