@@ -120,3 +120,31 @@ func ExampleMeanSampleSize() {
 	fmt.Printf("%.0f per arm\n", s.Control)
 	// Output: 1570 per arm
 }
+
+// A guardrail: is retention at most two per cent lower? Not shown to be worse is
+// not enough.
+func ExampleNonInferiorRelative() {
+	control, treatment := stats.Successes(4000, 10000), stats.Successes(3980, 10000)
+	r := stats.NonInferiorRelative(control, treatment, 0.02, 0.05, stats.HigherIsBetter)
+	fmt.Printf("limit of the contrast %.4f, kept: %t\n", r.CI.Lower, r.NonInferior)
+	// Output: limit of the contrast -0.0053, kept: false
+}
+
+// A share and a difference of shares are shown with score intervals, which
+// neither leave [0, 1] nor fail at 0 of n.
+func ExampleNewcombe() {
+	control, treatment := stats.Count{Successes: 0, N: 120}, stats.Count{Successes: 6, N: 118}
+	w := stats.Wilson(control, 0.95)
+	d := stats.Newcombe(control, treatment, 0.95)
+	fmt.Printf("control up to %.1f%%, difference from %.1f%% to %.1f%%\n", 100*w.CI.Upper, 100*d.CI.Lower, 100*d.CI.Upper)
+	// Output: control up to 3.1%, difference from 1.0% to 10.7%
+}
+
+// What past tests of a kind found says how much of a new effect to believe.
+func ExampleShrinkToZero() {
+	past := stats.ShrinkToZero([]float64{0.9, -0.4, 0.2, 1.1, -0.1}, []float64{0.16, 0.09, 0.12, 0.2, 0.1})
+	raw := stats.Estimate{Value: 1.5, SE: 0.5}
+	believed := stats.NormalPosterior(raw, stats.Prior{Variance: past.Tau2}, 0.95)
+	fmt.Printf("%.1f seen, %.1f to be expected\n", raw.Value, believed.Mean)
+	// Output: 1.5 seen, 0.7 to be expected
+}

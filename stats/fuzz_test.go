@@ -126,6 +126,9 @@ func FuzzMeans(f *testing.F) {
 			}
 		}
 		answered(t, stats.MeanErrors(a, b))
+		e := stats.CompareEstimates(stats.Estimate{Value: m1, SE: s1}, stats.Estimate{Value: m2, SE: s2}, stats.Test{Null: null, Level: level})
+		answered(t, e)
+		includes(t, e.CI, e.Diff)
 		p := stats.PairMoments{N: a.N, MeanY: m1, MeanX: x, M2Y: s1, M2X: s2, CXY: cxy}
 		r := stats.PairMoments{N: b.N, MeanY: m2, MeanX: -x, M2Y: s2, M2X: s1, CXY: -cxy}
 		q := stats.Test{Null: null, Level: level}

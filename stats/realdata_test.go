@@ -207,6 +207,7 @@ func TestRossi(t *testing.T) {
 		times[aid] = append(times[aid], number(t, r[column["week"]]))
 		events[aid] = append(events[aid], r[column["arrest"]] == "1")
 	}
+	near(t, "prisoners", float64(len(rows)), 432, 0)
 	none, _ := survival.FromTimes(times[0], events[0])
 	aid, _ := survival.FromTimes(times[1], events[1])
 	near(t, "log-rank", survival.LogRank([]survival.Table{none, aid}, 0).Chi2, 3.83757, 5e-6)
@@ -225,6 +226,7 @@ func TestGehan(t *testing.T) {
 		times[arm] = append(times[arm], number(t, r[1]))
 		events[arm] = append(events[arm], r[2] == "1")
 	}
+	near(t, "patients", float64(len(times[0])+len(times[1])), 42, 0)
 	placebo, _ := survival.FromTimes(times[0], events[0])
 	drug, _ := survival.FromTimes(times[1], events[1])
 	near(t, "log-rank", survival.LogRank([]survival.Table{placebo, drug}, 0).Chi2, 16.79, 5e-3)
@@ -383,6 +385,7 @@ func TestDonations(t *testing.T) {
 		histories = append(histories, clv.Opportunities{X: integer("frequency"), Last: integer("recency"), N: integer("periods")})
 		donors = append(donors, number(t, r[column["weights"]]))
 	}
+	near(t, "donors", stats.Sum(donors), 11104, 0)
 	m, fit := clv.FitBGBB(histories, donors)
 	near(t, "LL", fit.LogLik, -33225.58, 5e-3)
 	near(t, "alpha", m.Alpha, 1.2035, 5e-5)

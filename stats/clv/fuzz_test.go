@@ -68,6 +68,11 @@ func FuzzModels(f *testing.F) {
 		sg, kept := clv.FitShiftedBetaGeometric([]float64{r * 100, alpha * 10, a * 8, b})
 		number("FitShiftedBetaGeometric", sg.Alpha+sg.Beta+kept.LogLik, kept.Warning)
 
+		bb, taken := clv.FitBGBB([]clv.Opportunities{o, {X: 1, Last: 2, N: 4}, {N: 4}, {X: 3, Last: 4, N: 4}}, []float64{r, 5, 9, alpha})
+		number("FitBGBB", bb.Alpha+bb.Beta+bb.Gamma+bb.Delta+taken.LogLik, taken.Warning)
+		v, w = g.PopulationMean()
+		number("PopulationMean", v, w)
+
 		var customers []clv.Customer
 		var spends []clv.Spend
 		for i := range 12 {

@@ -53,9 +53,13 @@ func FuzzSurvival(f *testing.F) {
 		if s.Warning == stats.NoWarning && !s.CI.Contains(s.Diff) {
 			t.Errorf("shares %+v", s)
 		}
-		r := survival.LogRank([]survival.Table{one, two, one}, rho)
-		if r.Warning == stats.NoWarning && (math.IsNaN(r.Chi2) || !(r.P >= 0 && r.P <= 1)) {
-			t.Errorf("log-rank %+v", r)
+		for _, r := range []survival.LogRankResult{
+			survival.LogRank([]survival.Table{one, two, one}, rho),
+			survival.StratifiedLogRank([][]survival.Table{{one, two}, {two, one}, {{}, one}}, rho),
+		} {
+			if r.Warning == stats.NoWarning && (math.IsNaN(r.Chi2) || !(r.P >= 0 && r.P <= 1)) {
+				t.Errorf("log-rank %+v", r)
+			}
 		}
 		x := []float64{tau, rho, 0, 1, 0}
 		for _, ties := range []survival.Ties{survival.Efron, survival.Breslow, 5} {
