@@ -22,5 +22,5 @@ func ExampleLogRank() {
 	r := survival.LogRank([]survival.Table{control, treatment}, 0)
 	m := survival.KaplanMeier(control, survival.LogLog, 0.95).Median
 	fmt.Printf("median of the control %.0f, log-rank p %.3f\n", m, r.P)
-	// Output: median of the control 5, log-rank p 0.050
+	// Output: median of the control 5, log-rank p 0.045
 }
