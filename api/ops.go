@@ -66,6 +66,9 @@ func (s *Server) listJobs(c *gin.Context) (reply, error) {
 	return list(c, fetch, jobOf, name)
 }
 
+// runNowWait is how long a run asked for waits for another one that is under way.
+const runNowWait = 10 * time.Second
+
 func (s *Server) runJob(c *gin.Context) (reply, error) {
 	name, err := pathKey(c, "name", "job")
 	if err != nil {
@@ -74,7 +77,7 @@ func (s *Server) runJob(c *gin.Context) (reply, error) {
 	if err := readOptional(c, &struct{}{}); err != nil {
 		return reply{}, err
 	}
-	rows, err := s.engine.RunJob(c.Request.Context(), name)
+	rows, err := s.engine.RunJobNow(c.Request.Context(), name, runNowWait)
 	if err != nil {
 		return reply{}, err
 	}

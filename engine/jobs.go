@@ -72,10 +72,33 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 		return jobs[i].run(e, ctx)
 	})
 	if err == nil && !ran {
-		err = Errorf(KindConflict, "job_running", "another process is running the job %q", name)
+		err = Errorf(KindConflict, jobRunning, "another process is running the job %q", name)
 	}
 	return rows, err
 }
+
+// RunJobNow is RunJob for a person: a run under way elsewhere, such as the scheduled one, is
+// waited for first, for at most so long.
+func (e *Engine) RunJobNow(ctx context.Context, name string, wait time.Duration) (rows int, err error) {
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	for {
+		rows, err := e.RunJob(ctx, name)
+		if running, ok := errors.AsType[*Error](err); !ok || running.Code != jobRunning {
+			return rows, err
+		}
+		select {
+		case <-ctx.Done():
+			return rows, err
+		case <-patience.C:
+			return rows, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// jobRunning is the code of the answer that another process is running a job.
+const jobRunning = "job_running"
 
 // forEachRunning calls fn for every running experiment. A failure of one never stops the
 // others; all are answered together.
