@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/perennial-engine/perennial/engine"
 )
 
 // mailing is an external test of two arms, judged at once.
