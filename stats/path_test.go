@@ -17,7 +17,7 @@ func TestPathDirectionIsTheSignOfTheEstimate(t *testing.T) {
 	}{{-3.3, -1}, {3.3, 1}, {-6, -1}, {6, 1}} {
 		s := stats.ConfidenceSequence(stats.Estimate{Value: tt.z, SE: 1}, u, alpha/20, 0)
 		path := stats.SequencePath{}.Look(s, 0, alpha, false)
-		if path.RejectedAt != 1 || int(path.Direction) != tt.want {
+		if path.RejectedAt != 1 || path.Direction != tt.want {
 			t.Errorf("z = %g: rejected at %d, direction %d, want 1 and %d", tt.z, path.RejectedAt, path.Direction, tt.want)
 		}
 	}
