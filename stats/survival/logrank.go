@@ -22,7 +22,8 @@ type LogRankResult struct {
 // S(t-)^rho of all groups together: 0 is the log-rank test, 1 the
 // Peto-Prentice form of the Wilcoxon test. The variance is hypergeometric. It
 // warns [stats.NoEvents] when there is no event with more than one group at
-// risk.
+// risk and [stats.Overflow] when a weight is beyond float64, as for a very
+// negative rho.
 //
 // Sources: Mantel 1966; Harrington & Fleming 1982; R's survdiff.
 func LogRank(groups []Table, rho float64) LogRankResult {
@@ -53,9 +54,18 @@ func StratifiedLogRank(strata [][]Table, rho float64) LogRankResult {
 		}
 		r.add(groups, rho, v)
 	}
+	for i := range k {
+		// A weight S^rho of a negative rho is beyond float64 where S is small.
+		if all := r.Observed[i] + r.Expected[i] + v.At(i, i); math.IsNaN(all) || math.IsInf(all, 0) {
+			return none(stats.Overflow)
+		}
+	}
 	chi2, df, ok := quadratic(r.Observed, r.Expected, v)
 	if !ok {
 		return none(stats.NoEvents)
+	}
+	if math.IsNaN(chi2) || math.IsInf(chi2, 0) {
+		return none(stats.Overflow)
 	}
 	r.Chi2, r.DF = chi2, df
 	r.P, r.LogP = stats.ChiSquareSF(chi2, float64(df)), stats.ChiSquareLogSF(chi2, float64(df))
