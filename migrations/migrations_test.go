@@ -24,11 +24,14 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 // the rules of its kind.
 var (
 	// ledger tables grow with customers and can be distributed by customer_id.
-	ledger = []string{"customers", "enrolments", "events", "exposures", "measures"}
+	ledger = []string{
+		"customer_changes", "customers", "enrolments", "enrolments_superseded", "erasures", "event_conflicts", "events",
+		"exposure_conflicts", "exposures", "identities", "measures",
+	}
 	// configuration tables stay small and are the same everywhere.
 	configuration = []string{
 		"api_keys", "configuration", "decisions", "experiments", "goose_db_version", "idempotency_keys",
-		"ingest_position", "job_runs", "layers", "measure_cuts", "metrics", "promotions", "reports", "touchpoints",
+		"ingest_position", "job_runs", "layers", "measure_cuts", "metrics", "promotions", "rates", "reports", "touchpoints",
 	}
 )
 
@@ -142,6 +145,10 @@ func TestNumericColumnsRefuseWhatIsNoNumber(t *testing.T) {
 			AND atttypid = 'numeric'::regtype ORDER BY 1`)
 	// A valid row of each table that has such a column, with the number to try.
 	insert := map[string]string{
+		"event_conflicts.value": `INSERT INTO event_conflicts (customer_id, id, type, occurred_at, value, digest, position)
+			VALUES ('c1', gen_random_uuid()::text, 'order', now(), $1, '', 1)`,
+		"rates.rate": `INSERT INTO rates (currency, valid_from, rate, position)
+			VALUES (gen_random_uuid()::text, now(), $1, 1)`,
 		"events.value": `INSERT INTO events (customer_id, id, type, occurred_at, value, digest, position)
 			VALUES ('c1', gen_random_uuid()::text, 'order', now(), $1, '', 1)`,
 		"measures.value": `INSERT INTO measures (customer_id, experiment, metric, value)
