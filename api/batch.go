@@ -143,9 +143,9 @@ func envelope(body []byte, name string) ([]jsontext.Value, error) {
 }
 
 // batch makes the handler of a route that takes batches: each element is read by itself,
-// and the good ones are taken in together.
+// and the good ones are taken in together. What became of them is counted.
 func batch[J, T any](
-	name string, read func(*J) (T, error), ingest func(context.Context, []engine.Element[T]) (*engine.Receipt, error),
+	counts batchCounts, name string, read func(*J) (T, error), ingest func(context.Context, []engine.Element[T]) (*engine.Receipt, error),
 ) func(*gin.Context) (reply, error) {
 	return func(c *gin.Context) (reply, error) {
 		raw, err := readBatch(c, name)
@@ -156,6 +156,7 @@ func batch[J, T any](
 		if err != nil {
 			return reply{}, err
 		}
+		counts.add(receipt)
 		return ok(receiptOf(receipt)), nil
 	}
 }

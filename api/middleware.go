@@ -38,13 +38,16 @@ func (s *Server) identify(c *gin.Context) {
 
 func requestID(c *gin.Context) string { return c.GetString(requestIDKey) }
 
-// observe logs one line a request, without anything personal: the route, not the path.
+// observe counts and times a request and logs one line about it, without anything personal:
+// the route, not the path.
 func (s *Server) observe(c *gin.Context) {
 	start := s.now()
 	c.Next()
+	took := s.now().Sub(start)
+	s.meters.request(c.Request.Method, c.FullPath()).answered(c.Writer.Status(), took)
 	s.log.DebugContext(c.Request.Context(), "request",
 		"request_id", requestID(c), "method", c.Request.Method, "route", c.FullPath(),
-		"status", c.Writer.Status(), "duration", s.now().Sub(start))
+		"status", c.Writer.Status(), "duration", took)
 }
 
 // recoverPanic turns a panic into a 500 and keeps serving.

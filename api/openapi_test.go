@@ -522,7 +522,6 @@ func (d *openapi) checkParameters(o operation) error {
 func TestNotBuilt(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	marked := 0
 	for _, o := range document(t).operations {
 		path := regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(o.path, "nothing")
 		a := s.do(o.method, path, nil)
@@ -532,12 +531,8 @@ func TestNotBuilt(t *testing.T) {
 			}
 			continue
 		}
-		marked++
 		a.fails(http.StatusNotImplemented, "not_built")
 		s.do(o.method, path, `{"any": [thing`).fails(http.StatusNotImplemented, "not_built")
-	}
-	if marked != 25 {
-		t.Errorf("%d operations are marked x-not-built, want 25: update the release notes", marked)
 	}
 }
 

@@ -67,15 +67,15 @@ func (s *Server) routes() []route {
 		{post, "/ofrep/v1/evaluate/flags", assigning, notBuilt("OFREP"), false, false},
 
 		{put, "/v1/customers/:identifier", ingest, s.putCustomer, false, false},
-		{post, "/v1/customers", ingest, batch("customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
+		{post, "/v1/customers", ingest, batch(s.meters.batches("customers"), "customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
 		{get, "/v1/customers/:identifier", read, s.getCustomer, false, false},
 		{get, "/v1/customers/:identifier/export", read, notBuilt("the export of a customer"), false, false},
 		{del, "/v1/customers/:identifier", admin, notBuilt("erasure"), false, false},
 		{post, "/v1/identities", ingest, notBuilt("identity links"), false, false},
 
-		{post, "/v1/events", ingest, batch("events", (*eventJSON).event, s.engine.IngestEvents), false, false},
-		{post, "/v1/exposures", seeing, batch("exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},
-		{post, "/v1/enrolments", ingest, batch("enrolments", (*enrolmentJSON).enrolment, s.engine.IngestEnrolments), false, false},
+		{post, "/v1/events", ingest, batch(s.meters.batches("events"), "events", (*eventJSON).event, s.engine.IngestEvents), false, false},
+		{post, "/v1/exposures", seeing, batch(s.meters.batches("exposures"), "exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},
+		{post, "/v1/enrolments", ingest, batch(s.meters.batches("enrolments"), "enrolments", (*enrolmentJSON).enrolment, s.engine.IngestEnrolments), false, false},
 		{put, "/v1/rates", ingest, notBuilt("currency rates"), false, false},
 
 		{get, "/v1/experiments/:key/report", read, s.getReport, false, false},
@@ -95,7 +95,7 @@ func (s *Server) routes() []route {
 		{get, "/v1/holdouts/:key", reading, notBuilt("holdouts"), false, false},
 		{get, "/v1/holdouts/:key/members/:customer", read, notBuilt("holdouts"), false, false},
 
-		{get, "/metrics", admin, notBuilt("Prometheus metrics"), false, false},
+		{get, "/metrics", admin, s.getMetrics, false, false},
 		{post, "/v1/keys", admin, s.createKey, true, false},
 		{get, "/v1/keys", admin, s.listKeys, false, false},
 		{del, "/v1/keys/:id", admin, s.revokeKey, false, false},

@@ -11,17 +11,19 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// Config is what a Server is made of. All fields are required.
+// Config is what a Server is made of. All fields are required but Collectors.
 type Config struct {
-	Engine  *engine.Engine
-	Log     *slog.Logger
-	Now     func() time.Time
-	Random  io.Reader // of request ids
-	Version string
+	Engine     *engine.Engine
+	Log        *slog.Logger
+	Now        func() time.Time
+	Random     io.Reader // of request ids
+	Version    string
+	Collectors []prometheus.Collector // of what only the caller knows, for /metrics
 }
 
 // Server answers the HTTP contract.
@@ -32,6 +34,7 @@ type Server struct {
 	random  io.Reader
 	version string
 	handler *gin.Engine
+	meters  *meters
 }
 
 // New makes a server.
@@ -43,6 +46,10 @@ func New(c Config) (*Server, error) {
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.meters, err = newMeters(c); err != nil {
 		return nil, err
 	}
 	r.Use(s.identify, s.observe, s.recoverPanic)
@@ -58,6 +65,7 @@ func New(c Config) (*Server, error) {
 	if err := s.mountDocs(r); err != nil {
 		return nil, err
 	}
+	s.meters.watch(r.Routes())
 	return s, nil
 }
 

@@ -58,6 +58,7 @@ func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error
 			enrolments = append(enrolments, enrolmentOf(customer, answer, place, now))
 		}
 	}
+	e.assigned.add(answers)
 	e.enrol(ctx, enrolments)
 	return answers, nil
 }

@@ -34,6 +34,8 @@ type Engine struct {
 	unrecorded atomic.Int64
 	backlog    sync.Mutex  // guards waiting
 	waiting    []Enrolment // answered, and not recorded yet
+	assigned   reasonTally
+	confirmed  atomic.Pointer[time.Time] // when live was last known to be the newest
 }
 
 // live is what assignment and authentication read: never the database.
@@ -64,6 +66,15 @@ func (e *Engine) Ready(ctx context.Context) error {
 // Refresh loads the configuration when it has changed and swaps it in whole. A picture
 // that fails its checks is refused, and the last good one goes on serving.
 func (e *Engine) Refresh(ctx context.Context) error {
+	asked := e.now()
+	if err := e.refresh(ctx); err != nil {
+		return err
+	}
+	e.confirmed.Store(&asked)
+	return nil
+}
+
+func (e *Engine) refresh(ctx context.Context) error {
 	if current := e.live.Load(); current != nil {
 		version, err := e.store.ConfigurationVersion(ctx)
 		if err != nil {

@@ -144,6 +144,11 @@ func (s *Store) Close() error {
 	return cmp.Or(s.hot.Close(), s.bulk.Close())
 }
 
+// Pools are the pools of connections by name, for those who watch them.
+func (s *Store) Pools() map[string]*sql.DB {
+	return map[string]*sql.DB{"hot": s.hot.DB, "bulk": s.bulk.DB}
+}
+
 // Migrate applies the migrations that are missing and answers how many.
 func (s *Store) Migrate(ctx context.Context) (int, error) {
 	return migrations.Up(ctx, s.bulk.DB)

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/perennial-engine/perennial/api"
 	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/internal/pglocal"
@@ -96,8 +99,12 @@ func (n *node) listen(ctx context.Context) (net.Listener, error) {
 // private cluster does. It stops in order: first the listener and the requests in flight,
 // then the jobs.
 func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) error {
+	var pools []prometheus.Collector
+	for name, db := range n.store.Pools() {
+		pools = append(pools, collectors.NewDBStatsCollector(db, name))
+	}
 	server, err := api.New(api.Config{
-		Engine: n.engine, Log: n.log, Now: n.now, Random: rand.Reader, Version: buildVersion().Version,
+		Engine: n.engine, Log: n.log, Now: n.now, Random: rand.Reader, Version: buildVersion().Version, Collectors: pools,
 	})
 	if err != nil {
 		return err
