@@ -28,27 +28,28 @@ type CupedComparison struct {
 // θ = 0, the plain comparison.
 //
 // Source: Deng, Xu, Kohavi, Walker 2013, WSDM.
-func Cuped(control, treatment PairMoments, t Test) CupedComparison {
+func Cuped(control, treatment PairMoments, t Test) (c CupedComparison) {
 	if w := first(control.check(), treatment.check()); w != NoWarning {
 		nan := math.NaN()
 		return CupedComparison{noComparison(w), nan, Moments{}, Moments{}, nan, nan}
 	}
-	theta, grand := slopeOf(control, treatment)
-	c := CupedComparison{
-		Theta:          theta,
-		Control:        control.Adjust(theta, grand),
-		Treatment:      treatment.Adjust(theta, grand),
-		DiffUnadjusted: treatment.MeanY - control.MeanY,
-	}
+	theta, grand := slopeOf(&control, &treatment)
+	a, b := control.adjust(theta, grand), treatment.adjust(theta, grand)
 	n1, n2 := float64(control.N), float64(treatment.N)
 	d1, d2 := 1/((n1-1)*n1), 1/((n2-1)*n2)
-	v1, v2 := c.Control.M2*d1, c.Treatment.M2*d2
+	v1, v2 := a.M2*d1, b.M2*d2
+	ratio := math.NaN()
 	if plain := control.M2Y*d1 + treatment.M2Y*d2; plain > 0 {
-		c.VarianceRatio = (v1 + v2) / plain
-	} else {
-		c.VarianceRatio = math.NaN()
+		ratio = (v1 + v2) / plain
 	}
-	c.Comparison = welch(c.Treatment.Mean-c.Control.Mean, v1, v2, control.N, treatment.N, t)
+	c = CupedComparison{
+		Theta:          theta,
+		Control:        a,
+		Treatment:      b,
+		DiffUnadjusted: treatment.MeanY - control.MeanY,
+		VarianceRatio:  ratio,
+	}
+	c.welch(b.Mean-a.Mean, v1, v2, control.N, treatment.N, t)
 	return c
 }
 
@@ -63,7 +64,7 @@ func CupedSlope(arms ...PairMoments) (theta, grandX float64) {
 }
 
 // slopeOf is CupedSlope of two arms.
-func slopeOf(a, b PairMoments) (theta, grandX float64) {
+func slopeOf(a, b *PairMoments) (theta, grandX float64) {
 	na, nb := float64(a.N), float64(b.N)
 	share := nb / (na + nb)
 	dx, weight := b.MeanX-a.MeanX, na*share
@@ -83,7 +84,9 @@ func pooledSlope(all PairMoments) (theta, grandX float64) {
 }
 
 // Adjust returns the moments of Y - θ (X - grandX). Those of nobody stay empty.
-func (m PairMoments) Adjust(theta, grandX float64) Moments {
+func (m PairMoments) Adjust(theta, grandX float64) Moments { return m.adjust(theta, grandX) }
+
+func (m *PairMoments) adjust(theta, grandX float64) Moments {
 	if m.N == 0 {
 		return Moments{}
 	}
@@ -107,7 +110,7 @@ func CupedLift(control, treatment PairMoments, level float64) Lift {
 	if w != NoWarning {
 		return noLift(w)
 	}
-	theta, _ := slopeOf(control, treatment)
+	theta, _ := slopeOf(&control, &treatment)
 	return adjustedLift(control, treatment, theta, level)
 }
 

@@ -22,15 +22,21 @@ func Welch(control, treatment Moments, t Test) Comparison {
 
 // welch compares diff, whose variance is v1 + v2 with n1-1 and n2-1 degrees of
 // freedom.
-func welch(diff, v1, v2 float64, n1, n2 int64, t Test) Comparison {
+func welch(diff, v1, v2 float64, n1, n2 int64, t Test) (c Comparison) {
+	c.welch(diff, v1, v2, n1, n2, t)
+	return c
+}
+
+func (c *Comparison) welch(diff, v1, v2 float64, n1, n2 int64, t Test) {
 	if v1+v2 == 0 {
-		return noComparison(ZeroVariance)
+		*c = noComparison(ZeroVariance)
+		return
 	}
 	f1, f2 := float64(n1-1), float64(n2-1)
 	share := v1 / (v1 + v2)
 	rest := 1 - share
 	df := f1 * f2 / (share*share*f2 + rest*rest*f1)
-	return compare(diff, math.Sqrt(v1+v2), df, t)
+	c.compare(diff, math.Sqrt(v1+v2), df, t)
 }
 
 // Pooled compares two means assuming equal variances: Student's test with

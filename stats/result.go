@@ -82,30 +82,37 @@ func noComparison(w Warning) Comparison {
 
 // compare tests diff with its standard error against Student's t with df
 // degrees of freedom (+Inf: normal).
-func compare(diff, se, df float64, t Test) Comparison {
-	if w := t.check(); w != NoWarning {
-		return noComparison(w)
-	}
+func compare(diff, se, df float64, t Test) (c Comparison) {
+	c.compare(diff, se, df, t)
+	return c
+}
+
+func (c *Comparison) compare(diff, se, df float64, t Test) {
+	w := t.check()
 	switch {
+	case w != NoWarning:
 	case notFinite(diff) || notFinite(se) || math.IsNaN(df):
-		return noComparison(Overflow)
+		w = Overflow
 	case se == 0:
-		return noComparison(ZeroVariance)
+		w = ZeroVariance
 	}
-	c := Comparison{Diff: diff, SE: se, Stat: (diff - t.Null) / se, DF: df}
+	if w != NoWarning {
+		*c = noComparison(w)
+		return
+	}
+	c.Diff, c.SE, c.Stat, c.DF, c.Warning = diff, se, (diff-t.Null)/se, df, NoWarning
 	alpha := 1 - t.Level
 	switch t.Alternative {
 	case TwoSided:
 		half := se * StudentISF(alpha/2, df)
 		sf, log := studentTail(math.Abs(c.Stat), df)
 		c.P, c.LogP = min(1, 2*sf), min(0, log+math.Ln2)
-		c.CI = Interval{diff - half, diff + half}
+		c.CI.Lower, c.CI.Upper = diff-half, diff+half
 	case Greater:
 		c.P, c.LogP = studentUpper(c.Stat, df)
-		c.CI = Interval{diff - se*StudentISF(alpha, df), math.Inf(1)}
+		c.CI.Lower, c.CI.Upper = diff-se*StudentISF(alpha, df), math.Inf(1)
 	case Less:
 		c.P, c.LogP = studentUpper(-c.Stat, df)
-		c.CI = Interval{math.Inf(-1), diff + se*StudentISF(alpha, df)}
+		c.CI.Lower, c.CI.Upper = math.Inf(-1), diff+se*StudentISF(alpha, df)
 	}
-	return c
 }

@@ -55,3 +55,21 @@ func TestQuantilesInvert(t *testing.T) {
 		}
 	}
 }
+
+// TestCornishFisher: the tail, whose formula shares nothing with the series, gives
+// back the probability.
+func TestCornishFisher(t *testing.T) {
+	for _, df := range []float64{1000, 3000, 1e5, 1e8} {
+		for _, q := range []float64{0.49, 0.3, 0.1, 0.025, 1e-3, 1e-6} {
+			w := NormalISF(q)
+			if w*w > 0.001*df {
+				continue
+			}
+			x := cornishFisher(w, 1/df)
+			got, _ := studentTail(x, df)
+			if math.Abs(got-q) > 1e-14*q {
+				t.Errorf("tail(%v, %v) = %.17g, want %v", x, df, got, q)
+			}
+		}
+	}
+}
