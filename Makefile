@@ -1,6 +1,6 @@
 # Perennial: what a person does with the project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-stats fuzz build
+.PHONY: help demo test lint fmt bench bench-stats fuzz simulate build
 
 # The race detector needs a C compiler. Without one the tests run without it, and say so.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
@@ -49,6 +49,13 @@ fuzz: ## fuzz every target for 30 s each (FUZZTIME=5m; FUZZ=Means for those with
 		done; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+RUNS ?= 20000
+SEED ?= 7
+
+simulate: ## play the simulations and write docs/methods/validation.md, about an hour of processor time (RUNS=5000 SEED=8)
+	@echo "$(RUNS) runs per scenario from seed $(SEED), on all cores"
+	go test -run '^TestTables$$' -count 1 -v -timeout 12h ./stats/simulation -sim.runs=$(RUNS) -sim.seed=$(SEED) -sim.write
 
 build: ## build bin/perennial (the first time compiles everything, which takes minutes)
 	@echo "building bin/perennial …"

@@ -57,7 +57,8 @@ func (r RatioMoments) linearise() (PairMoments, Warning) {
 		N: r.N, MeanY: now, MeanX: before,
 		M2Y: max(0, form(y, y)), M2X: max(0, form(x, x)), CXY: form(y, x),
 	}
-	return p, p.check()
+	w := p.check()
+	return p, w
 }
 
 // RatioCuped compares a ratio of sums adjusted by the same ratio before

@@ -39,7 +39,9 @@ type Accrual struct {
 	Rate, Shape, LogSD float64
 	// Pull multiplies the age of the treatment's purchases within the window;
 	// 0 changes nothing.
-	Pull    float64
+	Pull float64
+	// Cap limits the matured value of one customer; 0 is no cap.
+	Cap     float64
 	Outcome Outcome
 }
 
@@ -57,7 +59,12 @@ func (Accrual) Effect() float64 { return 0 }
 
 // Path draws one experiment.
 func (a Accrual) Path(r *rand.Rand, into []Look) []Look {
-	control, treatment := a.enrol(r), a.enrol(r)
+	return a.follow(a.enrol(r), a.enrol(r), into)
+}
+
+// follow returns the looks at two arms. The treatment's purchases are pulled
+// forward in place.
+func (a Accrual) follow(control, treatment cohort, into []Look) []Look {
 	if a.Pull > 0 {
 		treatment.hurry(float64(a.Window), a.Pull)
 	}
@@ -161,6 +168,9 @@ func (a Accrual) matured(c cohort) []arm {
 	}
 	arms := make([]arm, a.Days)
 	for i, day := range c.entry {
+		if a.Cap > 0 {
+			value[i] = min(value[i], a.Cap)
+		}
 		if d := day + a.Window - 1; d < a.Days {
 			push(&arms[d].Moments, value[i])
 			if value[i] > 0 {

@@ -16,11 +16,11 @@ import (
 var (
 	flagRuns  = flag.Int("sim.runs", 150, "runs per scenario; 20000 is the size of the reference")
 	flagSeed  = flag.Uint64("sim.seed", 7, "seed of the first scenario")
-	flagWrite = flag.Bool("sim.write", false, "write the tables into docs/methods/simulations.md")
+	flagWrite = flag.Bool("sim.write", false, "write the tables into docs/methods/validation.md")
 )
 
 // page is where the tables are written to, between its two markers.
-const page = "../../docs/methods/simulations.md"
+const page = "../../docs/methods/validation.md"
 
 // agreement is how many combined Monte-Carlo standard errors two figures may
 // differ by.
@@ -36,6 +36,22 @@ type book struct {
 	goals  []goal
 	seed   uint64
 	starts time.Time
+	// part names the table being played, title its heading.
+	part, title string
+}
+
+// begin turns to the next table, whose failures are those of t.
+func (b *book) begin(t *testing.T, part string) {
+	t.Helper()
+	b.t, b.part = t, part
+}
+
+// progress says on one line of standard error what the large form has done.
+func (b *book) progress(row string) {
+	if b.long() {
+		line := fmt.Sprintf("table %s, %.0f s: %s, %s", b.part, time.Since(b.starts).Seconds(), b.title, row)
+		fmt.Fprintf(os.Stderr, "\r\033[K%.150s", line)
+	}
 }
 
 func newBook(t *testing.T) *book {
@@ -68,13 +84,14 @@ func (b *book) nextSeed() uint64 {
 func (b *book) table(title, first string, columns []string) {
 	fmt.Fprintf(&b.text, "\n### %s\n\n| %s | runs | %s |\n|---|---|%s\n",
 		title, first, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
-	b.t.Logf("%s (%.0f s)", title, time.Since(b.starts).Seconds())
+	b.title = title
 }
 
 // row adds a row and compares it with the reference, column by column as far as
 // that goes.
 func (b *book) row(name string, figures []simulation.Figure, ref reference, show func(simulation.Figure) string) {
 	b.t.Helper()
+	b.progress(name)
 	fmt.Fprintf(&b.text, "| %s | %d |", name, figures[0].Runs)
 	for i, f := range figures {
 		text := show(f)

@@ -13,5 +13,5 @@
 // they depend neither on the number of cores nor on which core was faster. A run
 // keeps the moments of each look, never its customers' rows.
 //
-// docs/methods/simulations.md has the tables, and the command that makes them.
+// docs/methods/validation.md has the tables, and the command that makes them.
 package simulation

@@ -49,13 +49,16 @@ func (f Family) rules() familyRules {
 }
 
 // Run plays the family.
-func (f Family) Run(runs int, seed uint64) FamilyResult {
+func (f Family) Run(runs int, seed uint64) FamilyResult { return f.run(runs, seed, f.draw) }
+
+// run counts what the rules say of Z as drawn.
+func (f Family) run(runs int, seed uint64, draw func(*rand.Rand) [][]float64) FamilyResult {
 	rules := f.rules()
 	type errors struct{ naive, naiveHolm, sequence, sequenceHolm, plannedHolm bool }
 	found := make([]errors, runs)
 	each(runs, seed, func() func(int, *rand.Rand) {
 		return func(run int, r *rand.Rand) {
-			z := f.draw(r)
+			z := draw(r)
 			logP := make([]float64, len(z))
 			for i := range z {
 				logP[i] = f.sequenceLogP(z[i])

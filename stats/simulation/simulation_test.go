@@ -4,12 +4,15 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/perennial-engine/perennial/engine/assign"
 	"github.com/perennial-engine/perennial/stats"
+	"github.com/perennial-engine/perennial/stats/ltv"
 )
 
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
@@ -25,7 +28,15 @@ func TestSameOnAnyNumberOfCores(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
 		methods := []Method{Naive(), Sequence("CS", 1).Guarded(BurnIn{Payers: 10}), GroupSequential("GS", stats.Spending{})}
 		split := Split{PerDay: 100, Days: 5, Treated: 0.6, Alpha: 0.01, Concentration: 1000}
-		return []any{Run(trial, methods, 50, 3), family.Run(50, 3), split.Run(50, 3)}
+		panel := Panel{Control: trial.Control, Treatment: trial.Treatment, Memory: 0.5, PerLook: [2]int{50, 50}, Looks: 3}
+		shown := []Shown{{Truth: 1, Interval: func(c, t Seen, _ float64) stats.Interval {
+			return stats.Welch(c.Value.Y(), t.Value.Y(), stats.Test{Level: 0.5}).CI
+		}}}
+		h := history()
+		return []any{
+			Run(trial, methods, 50, 3), family.Run(50, 3), split.Run(50, 3), panel.Run(shown, 5, 50, 3),
+			Run(h, methods, 50, 3), ReplayFamily{h, 5}.Run(50, 3), ReplaySplit{h, 0.01, 1000}.Run(50, 3),
+		}
 	}
 	if diff := cmp.Diff(play(1), play(5), cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("one core and five differ:\n%s", diff)
@@ -166,5 +177,100 @@ func TestStagewiseMirror(t *testing.T) {
 	want := stats.Interval{Lower: -up.Upper, Upper: -up.Lower}
 	if down != want || !(up.Lower > 0) || !up.Contains(3.5) {
 		t.Errorf("above %v, below %v", up, down)
+	}
+}
+
+// history has 200 customers of whom every third buys for 1, 2, 3 … a day later, and
+// again too late.
+func history() Replay {
+	var h History
+	for i := range 200 {
+		h.Keys = append(h.Keys, strconv.Itoa(i))
+		h.Entry = append(h.Entry, i/40)
+		if i%3 == 0 {
+			h.Purchases = append(h.Purchases, ltv.Purchase{Customer: i, Age: 1, Amount: float64(i/3 + 1)},
+				ltv.Purchase{Customer: i, Age: 4, Amount: 1000})
+		}
+	}
+	return Replay{
+		History: h, Pick: assign.Pick, Weights: []int{3, 1},
+		Accrual: Accrual{Days: 8, Window: 3, Outcome: Matured},
+	}
+}
+
+// TestReplaySplits: every customer is in one arm with all that was bought, the arms
+// have their shares, and another salt makes others.
+func TestReplaySplits(t *testing.T) {
+	h := history()
+	first := h.split(source(1))
+	if n := []int{len(first[0].entry), len(first[1].entry)}; n[0]+n[1] != 200 || n[1] < 30 || n[1] > 70 {
+		t.Errorf("arms of %v customers", n)
+	}
+	var bought float64
+	for _, c := range first {
+		m := h.matured(c)[h.Days-1]
+		bought += m.Mean * float64(m.N)
+	}
+	if want := 67.0 * 68 / 2; math.Abs(bought-want) > 1e-9 { // 1 + 2 + … + 67
+		t.Errorf("the arms bought for %v, want %v", bought, want)
+	}
+	if diff := cmp.Diff(first, h.split(source(1)), cmp.AllowUnexported(cohort{})); diff != "" {
+		t.Errorf("the same source, other arms:\n%s", diff)
+	}
+	if cmp.Equal(first, h.split(source(2)), cmp.AllowUnexported(cohort{})) {
+		t.Error("another source, the same arms")
+	}
+}
+
+func TestReplayEffect(t *testing.T) {
+	h := history()
+	if got := h.Effect(); got != 0 {
+		t.Errorf("without a lift %v", got)
+	}
+	h.Lift = 0.5
+	mean := 67.0 * 68 / 2 / 200
+	if got := h.Effect(); math.Abs(got-0.5*mean) > 1e-12 {
+		t.Errorf("effect %v, want %v", got, 0.5*mean)
+	}
+	// With a cap of 10, spends of 1 … 6 grow by half, 7 … 9 to the cap.
+	h.Cap = 10
+	if got, want := h.Effect(), (0.5*21+3+2+1)/200; math.Abs(got-want) > 1e-12 {
+		t.Errorf("capped effect %v, want %v", got, want)
+	}
+}
+
+func TestEqualShares(t *testing.T) {
+	got := equalShares([]int{0, 5, 1, 0, 4, 10}, 4)
+	if diff := cmp.Diff([]int{1, 4, 5, 5}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPanelCounts: an interval that holds nothing, one that holds everything, and one
+// that holds until the last look.
+func TestPanelCounts(t *testing.T) {
+	v := Value{LogSD: 1, Zeros: 0.5}
+	always := func(lower, upper float64) func(c, t Seen, planned float64) stats.Interval {
+		return func(Seen, Seen, float64) stats.Interval { return stats.Interval{Lower: lower, Upper: upper} }
+	}
+	shown := []Shown{
+		{Truth: 3, Interval: always(0, 1)},
+		{Truth: 3, Interval: always(2, 4)},
+		{Truth: 3, Interval: func(c, t Seen, planned float64) stats.Interval {
+			if float64(c.Value.N+t.Value.N) == planned {
+				return stats.Interval{}
+			}
+			return stats.Interval{Lower: 2, Upper: 4}
+		}},
+		{Truth: v.Mean(), Interval: func(c, _ Seen, _ float64) stats.Interval {
+			half := 5 * c.Value.Y().SE()
+			return stats.Interval{Lower: c.Value.MeanY - half, Upper: c.Value.MeanY + half}
+		}},
+	}
+	got := Panel{Control: v, Treatment: v, PerLook: [2]int{300, 100}, Looks: 3}.Run(shown, 10, 20, 1)
+	for i, want := range []float64{0, 1, 0, 1} {
+		if got[i].Value != want {
+			t.Errorf("interval %d: %v, want %v", i, got[i], want)
+		}
 	}
 }

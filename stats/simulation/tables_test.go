@@ -13,18 +13,32 @@ import (
 // TestTables plays the tables of the reference and compares. The small form, the
 // default, is for every day; the large one is
 //
-//	go test -run TestTables ./stats/simulation -sim.runs=20000 -v -timeout 2h
+//	make simulate
 func TestTables(t *testing.T) {
 	b := newBook(t)
-	tableAA(b)
-	tableUnequal(b)
-	tablePower(b)
-	tableGuard(b)
-	tableOverrun(b)
-	tableAccrual(b)
-	tableFamily(b)
-	tableSplit(b)
-	tableCoverage(b)
+	tables := []struct {
+		name string
+		play func(*book)
+	}{
+		{"AA", tableAA},
+		{"Unequal", tableUnequal},
+		{"Power", tablePower},
+		{"Guard", tableGuard},
+		{"Overrun", tableOverrun},
+		{"Accrual", tableAccrual},
+		{"Family", tableFamily},
+		{"Split", tableSplit},
+		{"Coverage", tableCoverage},
+		{"Panel", tablePanel},
+		{"History", tableHistory},
+	}
+	for i, table := range tables {
+		t.Run(table.name, func(t *testing.T) {
+			b.begin(t, fmt.Sprintf("%d of %d", i+1, len(tables)))
+			table.play(b)
+		})
+	}
+	b.begin(t, "")
 	b.close()
 }
 
@@ -146,7 +160,7 @@ func tableAA(b *book) {
 	}
 }
 
-func methodsUnequal() []simulation.Method {
+func methodsUnequal(rule simulation.BurnIn) []simulation.Method {
 	cs, gs := simulation.Sequence("CS", 1), gsOBF
 	return []simulation.Method{
 		cs.Named("CS Welch"),
@@ -155,8 +169,8 @@ func methodsUnequal() []simulation.Method {
 		gs.Named("GS se_d, ≥100 payers").Guarded(payers100),
 		simulation.FinalLook().Named("final look, Welch"),
 		simulation.FinalLook().Named("final look, se_d").Guarded(simulation.BurnIn{}),
-		cs.Named("CS by the rules").Guarded(unequalRule),
-		gs.Named("GS by the rules").Guarded(unequalRule),
+		cs.Named("CS by the rules").Guarded(rule),
+		gs.Named("GS by the rules").Guarded(rule),
 	}
 }
 
@@ -172,7 +186,7 @@ func tableUnequal(b *book) {
 		{"ln2 cap p99 payers", simulation.Value{LogSD: 2, Zeros: 0.9, Cap: simulation.PayerQuantile(2, 0.99)}, true},
 		{"ln2 cap p95 payers", simulation.Value{LogSD: 2, Zeros: 0.9, Cap: simulation.PayerQuantile(2, 0.95)}, false},
 	}
-	methods := methodsUnequal()
+	methods := methodsUnequal(unequalRule)
 	b.table("No effect, unequal arms, 90 % zeros, 60 looks: runs with any rejection, %",
 		"per look control/treatment, payers", append(names(methods), "ships of CS by the rules", "ships of GS by the rules",
 			"ships of GS se_d, ≥100 payers"))
@@ -293,9 +307,14 @@ func tableOverrun(b *book) {
 	b.row("normal", figures(append(stopped, overrun...), rejected), referenceOverrun, percent)
 }
 
+var columnsFamily = []string{"naive z", "naive z, Holm at each look", "CS", "CS, Holm", "GS OBF, Holm on repeated p"}
+
+func figuresFamily(r simulation.FamilyResult) []simulation.Figure {
+	return []simulation.Figure{r.Naive, r.NaiveHolm, r.Sequence, r.SequenceHolm, r.PlannedHolm}
+}
+
 func tableFamily(b *book) {
-	b.table("Several treatments and metrics, 30 looks: runs with a false rejection, %", "family",
-		[]string{"naive z", "naive z, Holm at each look", "CS", "CS, Holm", "GS OBF, Holm on repeated p"})
+	b.table("Several treatments and metrics, 30 looks: runs with a false rejection, %", "family", columnsFamily)
 	for _, f := range []simulation.Family{
 		{Treatments: 1, Metrics: 1},
 		{Treatments: 3, Metrics: 1},
@@ -311,7 +330,7 @@ func tableFamily(b *book) {
 			name += fmt.Sprintf(", %d with twice the effect", f.Real)
 		}
 		r := f.Run(b.cheapRuns(), b.nextSeed())
-		b.row(name, []simulation.Figure{r.Naive, r.NaiveHolm, r.Sequence, r.SequenceHolm, r.PlannedHolm}, referenceFamily[name], percent)
+		b.row(name, figuresFamily(r), referenceFamily[name], percent)
 		if f.Treatments*f.Metrics >= 9 {
 			b.atMost("(d)", name+", CS with Holm", r.SequenceHolm, 0.05)
 			b.atMost("(d)", name+", GS with Holm", r.PlannedHolm, 0.05)
