@@ -16,27 +16,30 @@ type customerJSON struct {
 	Attributes  map[string]jsontext.Value `json:"attributes"`
 	Enrolments  []customerEnrolmentJSON   `json:"enrolments"`
 	FirstSeen   *time.Time                `json:"first_seen"`
+	IDConflicts []idConflictJSON          `json:"id_conflicts"`
 }
 
 type customerEnrolmentJSON struct {
-	Experiment string    `json:"experiment"`
-	Variant    string    `json:"variant"`
-	EnrolledAt time.Time `json:"enrolled_at"`
-	Channel    *string   `json:"channel"`
-	Touchpoint *string   `json:"touchpoint"`
+	Experiment   string    `json:"experiment"`
+	Variant      string    `json:"variant"`
+	EnrolledAt   time.Time `json:"enrolled_at"`
+	Channel      *string   `json:"channel"`
+	Touchpoint   *string   `json:"touchpoint"`
+	Contaminated bool      `json:"contaminated"`
 }
 
 func customerOf(customer *engine.Customer) customerJSON {
 	j := customerJSON{
 		Customer: string(customer.ID), Identifiers: strs(customer.Identifiers),
 		Attributes: map[string]jsontext.Value{}, FirstSeen: utc(customer.FirstSeen),
+		IDConflicts: idConflicts(customer.IDConflicts),
 	}
 	for name, value := range customer.Attributes {
 		j.Attributes[name] = jsontext.Value(value)
 	}
 	for _, e := range customer.Enrolments {
 		j.Enrolments = append(j.Enrolments, customerEnrolmentJSON{
-			string(e.Experiment), string(e.Variant), e.EnrolledAt.UTC(), optional(e.Channel), optional(e.Touchpoint),
+			string(e.Experiment), string(e.Variant), e.EnrolledAt.UTC(), optional(e.Channel), optional(e.Touchpoint), e.Contaminated,
 		})
 	}
 	return j

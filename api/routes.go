@@ -71,7 +71,7 @@ func (s *Server) routes() []route {
 		{get, "/v1/customers/:identifier", read, s.getCustomer, false, false},
 		{get, "/v1/customers/:identifier/export", read, notBuilt("the export of a customer"), false, false},
 		{del, "/v1/customers/:identifier", admin, notBuilt("erasure"), false, false},
-		{post, "/v1/identities", ingest, notBuilt("identity links"), false, false},
+		{post, "/v1/identities", ingest, s.linkIdentities, false, false},
 
 		{post, "/v1/events", ingest, batch(s.meters.batches("events"), "events", (*eventJSON).event, s.engine.IngestEvents), false, false},
 		{post, "/v1/exposures", seeing, batch(s.meters.batches("exposures"), "exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},

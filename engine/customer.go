@@ -14,10 +14,11 @@ type Attributes map[string]json.RawMessage
 // A Customer is one person, as far as known.
 type Customer struct {
 	ID          CustomerID
-	Identifiers []CustomerID
+	Identifiers []CustomerID // sorted by bytes
 	Attributes  Attributes
 	Enrolments  []Enrolment
 	FirstSeen   *time.Time
+	IDConflicts []IDConflict
 }
 
 const (

@@ -35,7 +35,9 @@ type Exposure struct {
 	Enrols     *Enrolment // what it makes, if the customer has none there yet
 }
 
-// An Enrolment is a customer's entry into an experiment. It is made once and kept.
+// An Enrolment is a customer's entry into an experiment. It is made once and kept. It is
+// Contaminated when the same person was also enrolled with another variant, under another
+// identifier: only the ledger says so.
 type Enrolment struct {
 	Customer      CustomerID
 	Experiment    ExperimentKey
@@ -44,6 +46,7 @@ type Enrolment struct {
 	EnrolledAt    time.Time
 	Channel       Channel // of first contact; "" when unknown
 	Touchpoint    TouchpointKey
+	Contaminated  bool
 }
 
 // A Rejection says why one element of a batch was not taken. Retriable ones may be sent

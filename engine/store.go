@@ -14,6 +14,7 @@ type Store interface {
 	Catalogue
 	Experiments
 	Ledger
+	Identities
 	Measures
 	Reports
 	Keys
@@ -123,19 +124,33 @@ const (
 	RowConflict            // another row was there under its id
 )
 
-// Ledger keeps what happened. Inserts are idempotent; each batch is one transaction and
-// answers a status per row, in order.
+// Ledger keeps what happened. Inserts are idempotent and answer a status per row, in order.
+// A customer may be named by any of their identifiers.
 type Ledger interface {
 	InsertEvents(ctx context.Context, events []Event) ([]RowStatus, error)
 	// InsertExposures also records the enrolments that accepted exposures make, the earliest
-	// first, where the customer has none in that experiment yet.
+	// first, where the person has none in that experiment yet.
 	InsertExposures(ctx context.Context, exposures []Exposure) ([]RowStatus, error)
-	// InsertEnrolments keeps the first enrolment of a customer in an experiment: the same
-	// variant again is a duplicate, another variant a conflict.
+	// InsertEnrolments lets the earliest of a person's enrolments in an experiment count, by
+	// EnrolledAt, then the bytewise smallest AssignmentKey, also when it comes in late. The
+	// same key and variant again is a duplicate, the same key with another variant a
+	// conflict; of several keys of one person the later enrolments are kept as superseded.
 	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)
 	// MergeCustomers writes attributes over those known; it answers how many customers were new.
 	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)
 	Customer(ctx context.Context, id CustomerID) (*Customer, error)
+}
+
+// Identities keeps which identifiers are one person.
+type Identities interface {
+	// LinkIdentities makes the identifiers, and all who are linked to one of them, one
+	// person, and moves what the ledger has of them to that person. Links in any order, also
+	// at once, end in the same state.
+	LinkIdentities(ctx context.Context, identifiers []CustomerID) (*Person, error)
+	// PeopleSince answers a page of what came in after an ingest position and the position
+	// that the page goes up to. The position is that of the newest data when the page is the
+	// last. From position 0 on, the pages are everything.
+	PeopleSince(ctx context.Context, position int64) (people *People, upTo int64, err error)
 }
 
 // Measures keeps each customer's value per experiment and metric.

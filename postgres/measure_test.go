@@ -16,7 +16,7 @@ import (
 )
 
 // ledgerModel is what the ledger should hold, in memory and obviously right: the first
-// event of a customer and id counts, and the first enrolment.
+// event of a customer and id counts, and the earliest enrolment of the first variant.
 type ledgerModel struct {
 	events     map[identity]engine.Event
 	enrolments map[engine.CustomerID]engine.Enrolment
@@ -262,6 +262,9 @@ func TestTotalsEqualAnExactComputation(t *testing.T) {
 						want = engine.RowConflict
 						if stored.Variant == e.Variant {
 							want = engine.RowDuplicate
+							if e.EnrolledAt.Before(stored.EnrolledAt) {
+								model.enrolments[e.Customer] = e
+							}
 						}
 					} else {
 						model.enrolments[e.Customer] = e

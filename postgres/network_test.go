@@ -164,6 +164,11 @@ func TestLostReplies(t *testing.T) {
 			_, err := s.MergeCustomers(ctx, []engine.Customer{{ID: "a"}}, start)
 			return err
 		}, `SELECT count(*) FROM customers WHERE customer_id = 'a'`, 0},
+		{"LinkIdentities", func(ctx context.Context, s *Store) error {
+			_, err := s.LinkIdentities(ctx, []engine.CustomerID{"b", "B"})
+			return err
+		}, `SELECT count(*) FROM enrolments JOIN identities ON person = enrolments.customer_id
+			WHERE person = 'B' AND identities.customer_id = 'b'`, 0},
 		{"PutTouchpoint", func(ctx context.Context, s *Store) error {
 			_, err := s.PutTouchpoint(ctx, &engine.Touchpoint{Key: "till", Channel: "store", Content: content("slip"), CreatedAt: start, UpdatedAt: start})
 			return err
