@@ -111,7 +111,7 @@ func (s *Server) deleteMetric(c *gin.Context) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return noContent(), s.engine.Catalogue().DeleteMetric(c.Request.Context(), engine.MetricKey(key))
+	return noContent(), s.engine.DeleteMetric(c.Request.Context(), engine.MetricKey(key))
 }
 
 func (s *Server) listMetrics(c *gin.Context) (reply, error) {

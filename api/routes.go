@@ -99,7 +99,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/keys", admin, s.createKey, true, false},
 		{get, "/v1/keys", admin, s.listKeys, false, false},
 		{del, "/v1/keys/:id", admin, s.revokeKey, false, false},
-		{get, "/v1/audit", read, notBuilt("the audit log"), false, false},
+		{get, "/v1/audit", read, s.listAudit, false, false},
 		{post, "/v1/webhooks", admin, notBuilt("webhooks"), false, false},
 		{get, "/v1/webhooks", admin, notBuilt("webhooks"), false, false},
 		{del, "/v1/webhooks/:id", admin, notBuilt("webhooks"), false, false},

@@ -21,7 +21,7 @@ func (e *Engine) PutTouchpoint(ctx context.Context, t *Touchpoint) (created bool
 
 // DeleteTouchpoint deletes a touchpoint that no experiment names.
 func (e *Engine) DeleteTouchpoint(ctx context.Context, key TouchpointKey) error {
-	err := e.store.DeleteTouchpoint(ctx, key)
+	err := e.store.DeleteTouchpoint(ctx, key, e.now())
 	if err == nil {
 		e.changed(ctx)
 	}
@@ -36,6 +36,11 @@ func (e *Engine) PutMetric(ctx context.Context, m *Metric) (created bool, err er
 	return e.store.PutMetric(ctx, m, e.now())
 }
 
+// DeleteMetric deletes a metric that no draft names.
+func (e *Engine) DeleteMetric(ctx context.Context, key MetricKey) error {
+	return e.store.DeleteMetric(ctx, key, e.now())
+}
+
 // PutLayer makes a layer with a salt of its own, or answers the one that is there.
 func (e *Engine) PutLayer(ctx context.Context, key LayerKey) (layer *Layer, created bool, err error) {
 	l := &Layer{Key: key}
@@ -45,7 +50,7 @@ func (e *Engine) PutLayer(ctx context.Context, key LayerKey) (layer *Layer, crea
 	if l.Salt, err = e.newSalt(); err != nil {
 		return nil, false, err
 	}
-	if created, err = e.store.PutLayer(ctx, l); err != nil {
+	if created, err = e.store.PutLayer(ctx, l, e.now()); err != nil {
 		return nil, false, err
 	}
 	layer, err = e.store.Layer(ctx, key)
@@ -199,7 +204,7 @@ func staleVersion(x *Experiment) error {
 
 // DeleteExperiment deletes a draft of this version.
 func (e *Engine) DeleteExperiment(ctx context.Context, key ExperimentKey, version int) error {
-	return e.store.DeleteExperiment(ctx, key, version)
+	return e.store.DeleteExperiment(ctx, key, version, e.now())
 }
 
 // CheckDelete answers why this version of the experiment cannot be deleted, or nil.

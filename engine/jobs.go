@@ -61,6 +61,7 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, jobs[i].Deadline)
 	defer cancel()
+	ctx = WithActor(ctx, ActorWorker)
 	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (n int, err error) {
 		// A panic is a failure of this run, and is recorded as one.
 		defer func() {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/engine/audit"
 )
 
 // Store is what the engine needs of its database. Every write is one transaction; what a
@@ -19,6 +21,7 @@ type Store interface {
 	Reports
 	Keys
 	Jobs
+	AuditLog
 	// Ping answers nil when the database takes queries and has every migration.
 	Ping(ctx context.Context) error
 }
@@ -37,16 +40,16 @@ type Catalogue interface {
 	Touchpoint(ctx context.Context, key TouchpointKey) (*Touchpoint, error)
 	Touchpoints(ctx context.Context, p Page) ([]Touchpoint, error)
 	// DeleteTouchpoint answers KindConflict while an experiment names it.
-	DeleteTouchpoint(ctx context.Context, key TouchpointKey) error
+	DeleteTouchpoint(ctx context.Context, key TouchpointKey, now time.Time) error
 
 	PutMetric(ctx context.Context, m *Metric, now time.Time) (created bool, err error)
 	Metric(ctx context.Context, key MetricKey) (*Metric, error)
 	Metrics(ctx context.Context, p Page) ([]Metric, error)
 	// DeleteMetric answers KindConflict while a draft names it: started experiments keep a copy.
-	DeleteMetric(ctx context.Context, key MetricKey) error
+	DeleteMetric(ctx context.Context, key MetricKey, now time.Time) error
 
 	// PutLayer makes a layer or leaves it as it is: its salt never changes.
-	PutLayer(ctx context.Context, l *Layer) (created bool, err error)
+	PutLayer(ctx context.Context, l *Layer, now time.Time) (created bool, err error)
 	Layer(ctx context.Context, key LayerKey) (*Layer, error)
 	Layers(ctx context.Context, p Page) ([]Layer, error)
 }
@@ -63,7 +66,7 @@ type Experiments interface {
 	// the rules look at, calls change, and writes all that change altered, or nothing
 	// when change answers an error.
 	ChangeExperiment(ctx context.Context, key ExperimentKey, change func(c *Change) error) error
-	DeleteExperiment(ctx context.Context, key ExperimentKey, version int) error
+	DeleteExperiment(ctx context.Context, key ExperimentKey, version int, now time.Time) error
 	// Configuration is one consistent picture of what assignment needs.
 	Configuration(ctx context.Context) (*Configuration, error)
 	// ConfigurationVersion grows with every change of the configuration.
@@ -222,6 +225,12 @@ type IdempotentAnswer struct {
 	Digest []byte
 	Status int // 0 while the first request is in flight
 	Body   []byte
+}
+
+// AuditLog keeps who changed what. Every change of state that a method of the store makes
+// adds its Entry in the same transaction, by the actor of the context.
+type AuditLog interface {
+	AuditRows(ctx context.Context, p Page) ([]audit.Row, error)
 }
 
 // Jobs keeps the record of the scheduled jobs and lets one process run each at a time.

@@ -30,8 +30,9 @@ var (
 	}
 	// configuration tables stay small and are the same everywhere.
 	configuration = []string{
-		"api_keys", "configuration", "decisions", "experiments", "goose_db_version", "idempotency_keys",
-		"ingest_position", "job_runs", "layers", "measure_cuts", "metrics", "promotions", "rates", "reports", "touchpoints",
+		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiments",
+		"goose_db_version", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
+		"metrics", "promotions", "rates", "reports", "touchpoints", "webhooks",
 	}
 )
 

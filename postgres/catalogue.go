@@ -55,7 +55,7 @@ func (s *Store) PutTouchpoint(ctx context.Context, t *engine.Touchpoint) (create
 			return err
 		}
 		created = !exists
-		return tx.GetContext(ctx, &t.CreatedAt, `
+		if err := tx.GetContext(ctx, &t.CreatedAt, `
 			INSERT INTO touchpoints AS old
 				(key, name, channel, stage, content, cost_amount, cost_currency, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -65,7 +65,10 @@ func (s *Store) PutTouchpoint(ctx context.Context, t *engine.Touchpoint) (create
 				cost_currency = excluded.cost_currency, updated_at = excluded.updated_at,
 				promoted_by = CASE WHEN CAST(old.content AS text) = CAST(excluded.content AS text) THEN old.promoted_by END
 			RETURNING created_at`,
-			t.Key, t.Name, t.Channel, t.Stage, []byte(t.Content), amount, currency, t.CreatedAt, t.UpdatedAt)
+			t.Key, t.Name, t.Channel, t.Stage, []byte(t.Content), amount, currency, t.CreatedAt, t.UpdatedAt); err != nil {
+			return err
+		}
+		return record(ctx, tx, t.UpdatedAt, t.Entry(created))
 	})
 	return created, err
 }
@@ -99,7 +102,7 @@ func (s *Store) Touchpoints(ctx context.Context, p engine.Page) ([]engine.Touchp
 }
 
 // DeleteTouchpoint implements engine.Catalogue.
-func (s *Store) DeleteTouchpoint(ctx context.Context, key engine.TouchpointKey) error {
+func (s *Store) DeleteTouchpoint(ctx context.Context, key engine.TouchpointKey, at time.Time) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
@@ -112,11 +115,11 @@ func (s *Store) DeleteTouchpoint(ctx context.Context, key engine.TouchpointKey) 
 		if len(users) > 0 {
 			return engine.Errorf(engine.KindConflict, "in_use", "touchpoint %q is named by experiment %q", key, users[0])
 		}
-		return deleteOne(ctx, tx, "touchpoint", string(key), `DELETE FROM touchpoints WHERE key = $1`)
+		return deleteOne(ctx, tx, at, "touchpoint", string(key), `DELETE FROM touchpoints WHERE key = $1`)
 	})
 }
 
-func deleteOne(ctx context.Context, tx *sqlx.Tx, noun, key, statement string) error {
+func deleteOne(ctx context.Context, tx *sqlx.Tx, at time.Time, noun, key, statement string) error {
 	result, err := tx.ExecContext(ctx, statement, key)
 	if err != nil {
 		return err
@@ -124,7 +127,7 @@ func deleteOne(ctx context.Context, tx *sqlx.Tx, noun, key, statement string) er
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		return engine.NotFoundf(noun, key)
 	}
-	return nil
+	return record(ctx, tx, at, engine.Deleted(noun, key))
 }
 
 // PutMetric implements engine.Catalogue.
@@ -134,10 +137,13 @@ func (s *Store) PutMetric(ctx context.Context, m *engine.Metric, at time.Time) (
 		return false, err
 	}
 	err = s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
-		return tx.GetContext(ctx, &created, `
+		if err := tx.GetContext(ctx, &created, `
 			INSERT INTO metrics (key, definition, updated_at) VALUES ($1, $2, $3)
 			ON CONFLICT (key) DO UPDATE SET definition = excluded.definition, updated_at = excluded.updated_at
-			RETURNING xmax = 0`, m.Key, definition, at)
+			RETURNING xmax = 0`, m.Key, definition, at); err != nil {
+			return err
+		}
+		return record(ctx, tx, at, m.Entry(created))
 	})
 	return created, err
 }
@@ -173,7 +179,7 @@ func decodeAll[T any](documents [][]byte) ([]T, error) {
 }
 
 // DeleteMetric implements engine.Catalogue.
-func (s *Store) DeleteMetric(ctx context.Context, key engine.MetricKey) error {
+func (s *Store) DeleteMetric(ctx context.Context, key engine.MetricKey, at time.Time) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
@@ -186,12 +192,12 @@ func (s *Store) DeleteMetric(ctx context.Context, key engine.MetricKey) error {
 		if len(users) > 0 {
 			return engine.Errorf(engine.KindConflict, "in_use", "metric %q is named by the draft %q", key, users[0])
 		}
-		return deleteOne(ctx, tx, "metric", string(key), `DELETE FROM metrics WHERE key = $1`)
+		return deleteOne(ctx, tx, at, "metric", string(key), `DELETE FROM metrics WHERE key = $1`)
 	})
 }
 
 // PutLayer implements engine.Catalogue.
-func (s *Store) PutLayer(ctx context.Context, l *engine.Layer) (created bool, err error) {
+func (s *Store) PutLayer(ctx context.Context, l *engine.Layer, at time.Time) (created bool, err error) {
 	err = s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
@@ -202,8 +208,10 @@ func (s *Store) PutLayer(ctx context.Context, l *engine.Layer) (created bool, er
 			return err
 		}
 		n, err := result.RowsAffected()
-		created = n == 1
-		return err
+		if created = n == 1; !created || err != nil {
+			return err
+		}
+		return record(ctx, tx, at, l.Entry())
 	})
 	return created, err
 }

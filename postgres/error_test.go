@@ -92,7 +92,7 @@ func TestRealFailures(t *testing.T) {
 		if err := touchConfiguration(t.Context(), tx); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.PutLayer(t.Context(), &engine.Layer{Key: "l", Salt: "s"})
+		_, err := s.PutLayer(t.Context(), &engine.Layer{Key: "l", Salt: "s"}, start)
 		kindOf(t, err, engine.KindUnavailable, "database_unavailable")
 	})
 	t.Run("same key twice", func(t *testing.T) {
@@ -139,5 +139,5 @@ func TestPanicEndsTheTransaction(t *testing.T) {
 	if n := s.hot.Stats().InUse; n != 0 {
 		t.Errorf("%d connections still in use", n)
 	}
-	must(s.PutLayer(t.Context(), &engine.Layer{Key: "l", Salt: "s"}))(t)
+	must(s.PutLayer(t.Context(), &engine.Layer{Key: "l", Salt: "s"}, start))(t)
 }

@@ -79,13 +79,15 @@ func (s *Store) CreateExperiment(ctx context.Context, x *engine.Experiment) erro
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `
+		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO experiments
 				(key, status, version, spec, touchpoints, metrics, salt, slots, frozen, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', '[]', $8, $9)`,
 			x.Key, x.Status, x.Version, spec, pq.Array(texts[string](x.Touchpoints)),
-			pq.Array(texts[string](x.Metrics.Keys())), x.Salt, x.CreatedAt, x.UpdatedAt)
-		return err
+			pq.Array(texts[string](x.Metrics.Keys())), x.Salt, x.CreatedAt, x.UpdatedAt); err != nil {
+			return err
+		}
+		return record(ctx, tx, x.CreatedAt, x.Entry())
 	})
 }
 
@@ -148,7 +150,7 @@ func experiments(rows []experimentRow) ([]engine.Experiment, error) {
 }
 
 // DeleteExperiment implements engine.Experiments.
-func (s *Store) DeleteExperiment(ctx context.Context, key engine.ExperimentKey, version int) error {
+func (s *Store) DeleteExperiment(ctx context.Context, key engine.ExperimentKey, version int, at time.Time) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
@@ -160,7 +162,7 @@ func (s *Store) DeleteExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err := x.CheckDelete(version); err != nil {
 			return err
 		}
-		return deleteOne(ctx, tx, "experiment", string(key), `DELETE FROM experiments WHERE key = $1`)
+		return deleteOne(ctx, tx, at, "experiment", string(key), `DELETE FROM experiments WHERE key = $1`)
 	})
 }
 
@@ -191,6 +193,7 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		for key, t := range c.Touchpoints {
 			before[key] = *t
 		}
+		was := c.Before()
 		if err := change(c); err != nil {
 			return err
 		}
@@ -210,7 +213,10 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err := savePromotion(ctx, tx, c); err != nil {
 			return err
 		}
-		return saveDecisions(ctx, tx, c)
+		if err := saveDecisions(ctx, tx, c); err != nil {
+			return err
+		}
+		return record(ctx, tx, c.Experiment.UpdatedAt, c.Entry(was))
 	})
 }
 

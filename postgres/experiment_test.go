@@ -222,21 +222,21 @@ func TestTouchpointsInUse(t *testing.T) {
 	catalogue(t, e)
 	draft(t, e, spec("tone"))
 	kindOf(t, e.DeleteTouchpoint(t.Context(), "mail"), engine.KindConflict, "in_use")
-	kindOf(t, s.DeleteMetric(t.Context(), "ltv_7"), engine.KindConflict, "in_use")
+	kindOf(t, s.DeleteMetric(t.Context(), "ltv_7", start), engine.KindConflict, "in_use")
 	if err := e.DeleteTouchpoint(t.Context(), "web"); err != nil {
 		t.Error(err)
 	}
 	kindOf(t, e.DeleteTouchpoint(t.Context(), "web"), engine.KindNotFound, "not_found")
-	if err := s.DeleteMetric(t.Context(), "retention_7"); err != nil {
+	if err := s.DeleteMetric(t.Context(), "retention_7", start); err != nil {
 		t.Error(err)
 	}
-	kindOf(t, s.DeleteMetric(t.Context(), "retention_7"), engine.KindNotFound, "not_found")
+	kindOf(t, s.DeleteMetric(t.Context(), "retention_7", start), engine.KindNotFound, "not_found")
 	// A started test keeps its metrics as they were, whatever becomes of them.
 	must(e.Start(t.Context(), engine.Action{Experiment: "tone"}))(t)
 	must(e.PutMetric(t.Context(), &engine.Metric{
 		Key: "ltv_7", Kind: engine.KindClick, Events: []string{"open"}, Window: &engine.Window{ToDay: 1},
 	}))(t)
-	if err := s.DeleteMetric(t.Context(), "ltv_7"); err != nil {
+	if err := s.DeleteMetric(t.Context(), "ltv_7", start); err != nil {
 		t.Error(err)
 	}
 	if x := must(s.Experiment(t.Context(), "tone"))(t); x.Frozen[0].Kind != engine.KindLTV || x.Frozen[0].Window.ToDay != 7 {

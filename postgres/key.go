@@ -47,10 +47,12 @@ func (s *Store) CreateKey(ctx context.Context, k *engine.Key) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx,
+		if _, err := tx.ExecContext(ctx,
 			`INSERT INTO api_keys (id, name, scopes, hash, created_at) VALUES ($1, $2, $3, $4, $5)`,
-			k.ID, k.Name, pq.Array(texts[string](k.Scopes)), k.Hash[:], k.CreatedAt)
-		return err
+			k.ID, k.Name, pq.Array(texts[string](k.Scopes)), k.Hash[:], k.CreatedAt); err != nil {
+			return err
+		}
+		return record(ctx, tx, k.CreatedAt, k.Entry())
 	})
 }
 
@@ -69,15 +71,17 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 		if err := touchConfiguration(ctx, tx); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx,
-			`UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1`, id, at)
-		if err != nil {
+		var was sql.NullTime
+		if err := tx.GetContext(ctx, &was, `SELECT revoked_at FROM api_keys WHERE id = $1 FOR UPDATE`, id); err != nil {
+			return found(err, "key", id)
+		}
+		if was.Valid {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE api_keys SET revoked_at = $2 WHERE id = $1`, id, at); err != nil {
 			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return engine.NotFoundf("key", id)
-		}
-		return nil
+		return record(ctx, tx, at, engine.Entry{Action: "key.revoke", Object: "key/" + id})
 	})
 }
 

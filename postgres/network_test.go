@@ -178,7 +178,7 @@ func TestLostReplies(t *testing.T) {
 			return err
 		}, `SELECT count(*) FROM metrics WHERE key = 'm'`, 0},
 		{"PutLayer", func(ctx context.Context, s *Store) error {
-			_, err := s.PutLayer(ctx, &engine.Layer{Key: "l", Salt: "s"})
+			_, err := s.PutLayer(ctx, &engine.Layer{Key: "l", Salt: "s"}, start)
 			return err
 		}, `SELECT count(*) FROM layers WHERE key = 'l'`, 0},
 		{"CreateExperiment", func(ctx context.Context, s *Store) error {

@@ -38,16 +38,22 @@ func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engi
 		if r.Look == nil {
 			return nil
 		}
-		if _, err := tx.ExecContext(ctx, `
+		var superseded []string
+		if err := tx.SelectContext(ctx, &superseded, `
 			UPDATE decisions SET superseded_at = $2
-			WHERE experiment = $1 AND applied_at IS NULL AND superseded_at IS NULL`, r.Experiment, r.ComputedAt); err != nil {
+			WHERE experiment = $1 AND applied_at IS NULL AND superseded_at IS NULL
+			RETURNING id`, r.Experiment, r.ComputedAt); err != nil {
 			return err
 		}
-		if decision == nil {
-			return nil
+		entries := engine.Superseded(r.Experiment, superseded)
+		if decision != nil {
+			decision.ReportVersion = r.Version
+			if err := insertDecision(ctx, tx, decision); err != nil {
+				return err
+			}
+			entries = append(entries, decision.Entry())
 		}
-		decision.ReportVersion = r.Version
-		return insertDecision(ctx, tx, decision)
+		return record(ctx, tx, r.ComputedAt, entries...)
 	})
 }
 
