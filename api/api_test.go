@@ -39,6 +39,7 @@ type system struct {
 	t      *testing.T
 	db     *sql.DB // beside the API, to look at what is stored
 	engine *engine.Engine
+	random io.Reader
 	api    *api.Server
 	url    string
 	clock  *clock
@@ -86,14 +87,21 @@ func newSystemOn(t *testing.T, dsn string) *system {
 	if _, err := s.engine.EnsureAdminKey(t.Context(), adminKey); err != nil {
 		t.Fatal(err)
 	}
-	s.api, err = api.New(api.Config{
-		Engine: s.engine, Log: slog.New(slog.DiscardHandler), Now: s.now, Random: random, Version: "test",
-	})
-	if err != nil {
-		t.Fatal(err)
+	s.random = random
+	return s.serve(func(*api.Config) {})
+}
+
+// serve puts the API on an address of its own, with another configuration.
+func (s *system) serve(configure func(*api.Config)) *system {
+	s.t.Helper()
+	c := api.Config{Engine: s.engine, Log: slog.New(slog.DiscardHandler), Now: s.now, Random: s.random, Version: "test"}
+	configure(&c)
+	var err error
+	if s.api, err = api.New(c); err != nil {
+		s.t.Fatal(err)
 	}
 	server := httptest.NewServer(s.api)
-	t.Cleanup(server.Close)
+	s.t.Cleanup(server.Close)
 	s.url = server.URL
 	return s
 }

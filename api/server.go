@@ -16,7 +16,7 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// Config is what a Server is made of. All fields are required but Collectors.
+// Config is what a Server is made of. All fields are required but the last two.
 type Config struct {
 	Engine     *engine.Engine
 	Log        *slog.Logger
@@ -24,6 +24,7 @@ type Config struct {
 	Random     io.Reader // of request ids
 	Version    string
 	Collectors []prometheus.Collector // of what only the caller knows, for /metrics
+	Origins    []string               // whose pages may ask for assignments: https://shop.example, or * for all
 }
 
 // Server answers the HTTP contract.
@@ -53,6 +54,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	r.Use(s.identify, s.observe, s.recoverPanic)
+	if len(c.Origins) > 0 {
+		r.Use(forBrowsers(c.Origins))
+	}
 	r.NoRoute(func(c *gin.Context) { s.fail(c, noSuchRoute(c)) })
 	r.NoMethod(func(c *gin.Context) {
 		p := problemOf(engine.Errorf(engine.KindMalformed, "method_not_allowed", "%s does not take %s", c.Request.URL.Path, c.Request.Method))

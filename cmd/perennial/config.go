@@ -28,6 +28,7 @@ type Config struct {
 	DatabaseURL       SecretURL     `env:"PERENNIAL_DATABASE_URL" arg:"URL" usage:"PostgreSQL to use, postgres://user:password@host:5432/name"`
 	BootstrapKey      Secret        `env:"PERENNIAL_BOOTSTRAP_KEY" arg:"KEY" usage:"make this string an admin key at start"`
 	ReportingCurrency string        `env:"PERENNIAL_REPORTING_CURRENCY" envDefault:"EUR" arg:"CODE" usage:"ISO 4217 currency of all reports"`
+	CORSOrigins       string        `env:"PERENNIAL_CORS_ORIGINS" arg:"ORIGINS" usage:"sites whose pages may ask for assignments, such as https://shop.example,https://www.shop.example; * is all (default: none)"`
 	ShutdownTimeout   time.Duration `env:"PERENNIAL_SHUTDOWN_TIMEOUT" envDefault:"20s" arg:"DURATION" usage:"how long a stop waits for work in flight"`
 	URL               SecretURL     `env:"PERENNIAL_URL" envDefault:"http://127.0.0.1:8080" arg:"URL" usage:"running engine to talk to"`
 	Key               Secret        `env:"PERENNIAL_KEY" arg:"KEY" usage:"API key to talk with (better in the environment: others see flags)"`
@@ -187,6 +188,7 @@ func (c Config) Validate() error {
 		"DatabaseURL":       checkDatabaseURL(c.DatabaseURL),
 		"BootstrapKey":      checkKey(c.BootstrapKey),
 		"ReportingCurrency": checkCurrency(c.ReportingCurrency),
+		"CORSOrigins":       checkOrigins(c.origins()),
 		"ShutdownTimeout":   checkTimeout(c.ShutdownTimeout),
 		"URL":               checkURL(c.URL),
 		"Key":               checkKey(c.Key),
@@ -209,6 +211,11 @@ func (c Config) level() slog.Level {
 		return slog.LevelInfo
 	}
 	return level
+}
+
+// origins lists CORSOrigins.
+func (c Config) origins() []string {
+	return strings.FieldsFunc(c.CORSOrigins, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func checkAddr(addr string) error {
@@ -257,6 +264,17 @@ func checkKey(key Secret) error {
 func checkCurrency(code string) error {
 	_, err := engine.ParseCurrency(code)
 	return err
+}
+
+// checkOrigins refuses what no browser sends: an origin has neither a path nor a slash.
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
+		parsed, err := url.Parse(origin)
+		if origin != "*" && (err != nil || parsed.Host == "" || strings.Contains(origin, "*") || origin != strings.ToLower(parsed.Scheme+"://"+parsed.Host)) {
+			return fmt.Errorf("%q is not an origin such as https://shop.example or http://localhost:3000", origin)
+		}
+	}
+	return nil
 }
 
 func checkTimeout(timeout time.Duration) error {

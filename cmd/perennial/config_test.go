@@ -91,6 +91,7 @@ func TestLoadConfigListsAllMistakes(t *testing.T) {
 		"PERENNIAL_DATABASE_URL":       "mysql://u:hunter2@h/d",
 		"PERENNIAL_BOOTSTRAP_KEY":      "two words",
 		"PERENNIAL_REPORTING_CURRENCY": "XYZ",
+		"PERENNIAL_CORS_ORIGINS":       "https://shop.example, https://shop.example/",
 		"PERENNIAL_SHUTDOWN_TIMEOUT":   "20",
 		"PERENNIAL_URL":                "http://me:hunter2@host",
 		"PERENNIAL_KEY":                "line\nbreak",
@@ -113,6 +114,23 @@ func TestCheckAddr(t *testing.T) {
 		if err := checkAddr(bad); err == nil {
 			t.Errorf("checkAddr(%q) finds nothing wrong", bad)
 		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for _, good := range []string{"", "*", "https://shop.example", "http://localhost:3000,https://a.example", "http://[::1]:80, capacitor://localhost"} {
+		if err := checkOrigins(Config{CORSOrigins: good}.origins()); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"shop.example", "https://shop.example/", "https://Shop.example", "https://u@shop.example", "https://*.shop.example", "null", "//a"} {
+		if err := checkOrigins(Config{CORSOrigins: bad}.origins()); err == nil {
+			t.Errorf("%q: nothing is wrong", bad)
+		}
+	}
+	want := []string{"https://a.example", "https://b.example"}
+	if diff := cmp.Diff(want, Config{CORSOrigins: "https://a.example, https://b.example,"}.origins()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

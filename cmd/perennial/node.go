@@ -105,6 +105,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) erro
 	}
 	server, err := api.New(api.Config{
 		Engine: n.engine, Log: n.log, Now: n.now, Random: rand.Reader, Version: buildVersion().Version, Collectors: pools,
+		Origins: n.config.origins(),
 	})
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func newServe(a *app) *cobra.Command {
 			})
 		},
 	}
-	addSettings(cmd.Flags(), "addr", "database-url", "bootstrap-key", "reporting-currency", "shutdown-timeout")
+	addSettings(cmd.Flags(), "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
 	return cmd
 }
 

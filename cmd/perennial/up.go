@@ -35,7 +35,7 @@ func newUp(a *app) *cobra.Command {
 			return a.up(cmd.Context(), config)
 		},
 	}
-	addSettings(cmd.Flags(), "data", "addr", "database-url", "bootstrap-key", "reporting-currency", "shutdown-timeout")
+	addSettings(cmd.Flags(), "data", "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
 	return cmd
 }
 
