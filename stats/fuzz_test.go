@@ -287,7 +287,10 @@ func FuzzDistributions(f *testing.F) {
 		probability("NormalSF", stats.NormalSF(x), number)
 		probability("NormalCDF", stats.NormalCDF(x), number)
 		probability("StudentSF", stats.StudentSF(x, limit(a)), number && a > 0)
+		probability("StudentCDF", stats.StudentCDF(x, limit(a)), number && a > 0)
+		probability("StudentTwoSidedP", stats.StudentTwoSidedP(x, limit(a)), number && a > 0)
 		probability("ChiSquareSF", stats.ChiSquareSF(x, limit(a)), number && a > 1e-300)
+		probability("ChiSquareCDF", stats.ChiSquareCDF(x, limit(a)), number && a > 1e-300)
 		positive := a > 1e-6 && b > 1e-6
 		probability("BetaCDF", stats.BetaCDF(x, limit(a), limit(b)), number && positive)
 		probability("BetaSF", stats.BetaSF(x, limit(a), limit(b)), number && positive)
@@ -303,6 +306,9 @@ func FuzzDistributions(f *testing.F) {
 			stats.Rho2(p, a), stats.MixtureRate(p), stats.MixtureRateExact(p), stats.Quantile([]float64{x, a, b}, p),
 		} {
 			_ = v // outside its domain a distribution is NaN, as documented
+		}
+		if d := stats.Digamma(x); x > 0 && math.IsNaN(d) {
+			t.Errorf("Digamma(%v) = %v", x, d)
 		}
 		if p > 1e-12 && p < 1-1e-12 && a > 0.1 && a < 1e9 {
 			q := stats.StudentISF(p, a)
@@ -361,6 +367,9 @@ func FuzzPlans(f *testing.F) {
 				Times: []float64{t1, t2, t3},
 			}
 			answered(t, p.Boundaries())
+			if spent := p.Spending.Spent(alpha, t1); alpha > 0 && alpha < 1 && t1 >= 0 && spent > alpha*(1+1e-12) {
+				t.Errorf("family %d, parameter %v: spent %v of %v at %v", family, param, spent, alpha, t1)
+			}
 			p.RepeatedP(2, z)
 			answered(t, stats.CrossingProbabilities(p.Times, []float64{z, z, z}, nil, param))
 		}
@@ -388,25 +397,5 @@ func FuzzPower(f *testing.F) {
 		answered(t, stats.MarginSampleSize(delta, sd1, sd1, sd2, alpha, power, n1))
 		answered(t, stats.StudentPower(n1, n2, delta, sd1, alpha))
 		stats.WangTsiatis(int(count(min(n1, 8))), alpha, power)
-	})
-}
-
-func FuzzRows(f *testing.F) {
-	seeds(f, 6, 1, 5, 2, 7, 3.5, 0.99)
-	f.Fuzz(func(t *testing.T, a, b, c, d, e, p float64) {
-		x, y := []float64{a, b, c, d, e}, []float64{e, a, d, c, b}
-		w := []float64{0, 1, 0, 1, 1}
-		answered(t, stats.ShapeOf(x))
-		answered(t, stats.PooledCaps([][]float64{x, y}, 0, p, true))
-		caps := stats.PooledCaps([][]float64{x, y}, 0.01, p, false)
-		answered(t, caps)
-		caps.Apply(x)
-		answered(t, stats.LinAdjusted(append(x, y...), append(y, x...), append(w, w...)))
-		answered(t, stats.AncovaAdjusted(x, y, w))
-		answered(t, stats.RatioCuped(stats.FromRatioRows(x, y, y, x), stats.FromRatioRows(y, x, x, y),
-			stats.Test{Level: p}), "VarianceRatio")
-		answered(t, stats.RatioCupedLift(stats.FromRatioRows(x, y, y, x), stats.FromRatioRows(y, x, x, y), p))
-		s := [][]float64{{a}, {b}, {c}, {d}}
-		answered(t, stats.SurrogateIndex(s, []float64{a, c, b, e}, s[:2], s[1:], p))
 	})
 }

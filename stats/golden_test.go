@@ -9,20 +9,24 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/perennial-engine/perennial/stats"
 )
 
-// goldenDir is the folder of golden files: PERENNIAL_GOLDEN_DIR or our copy of
-// the public ones.
+// goldenDir is the folder of golden files: PERENNIAL_GOLDEN_DIR, also relative to the
+// project's root, or our copy of the public ones.
 func goldenDir() string {
-	if dir := os.Getenv("PERENNIAL_GOLDEN_DIR"); dir != "" {
-		return dir
+	dir := os.Getenv("PERENNIAL_GOLDEN_DIR")
+	if dir == "" {
+		return filepath.Join("testdata", "golden")
 	}
-	return filepath.Join("testdata", "golden")
+	fromRoot := filepath.Join("..", dir)
+	if _, err := os.Stat(fromRoot); err == nil && !filepath.IsAbs(dir) {
+		return fromRoot
+	}
+	return dir
 }
 
 type goldenFile struct {
@@ -238,15 +242,15 @@ func (g goldenCompare) value(key string, want, got any) {
 
 func (g goldenCompare) number(key string, want json.Number, got any) {
 	g.t.Helper()
-	if i, ok := got.(int); ok {
-		if strconv.Itoa(i) != want.String() {
-			g.t.Errorf("%s = %d, want %s", key, i, want)
-		}
-		return
-	}
 	w, err := want.Float64()
 	if err != nil {
 		g.t.Fatal(err)
+	}
+	if i, ok := got.(int); ok {
+		if float64(i) != w {
+			g.t.Errorf("%s = %d, want %s", key, i, want)
+		}
+		return
 	}
 	x, ok := got.(float64)
 	if !ok {

@@ -159,9 +159,9 @@ func (b *book) atLeast(name, what string, f simulation.Figure, limit float64) {
 	b.goals = append(b.goals, goal{name, what, f, limit, true})
 }
 
-// closeGoals writes, per goal and limit, the scenario that comes nearest to
+// closeGoals returns, per goal and limit, the scenario that comes nearest to
 // missing it.
-func (b *book) closeGoals() {
+func (b *book) closeGoals() string {
 	b.t.Helper()
 	type kind struct {
 		name    string
@@ -186,7 +186,8 @@ func (b *book) closeGoals() {
 		}
 	}
 	slices.SortStableFunc(order, func(x, y kind) int { return strings.Compare(x.name, y.name) })
-	b.text.WriteString("\n### Goals\n\n| goal | limit % | figures | nearest to missing it | measured % | runs | met |\n|---|---|---|---|---|---|---|\n")
+	var text strings.Builder
+	text.WriteString("\n### Goals\n\n| goal | limit % | figures | nearest to missing it | measured % | runs | met |\n|---|---|---|---|---|---|---|\n")
 	for _, k := range order {
 		g, bound, verdict := nearest[k], "≤", "yes"
 		if g.atLeast {
@@ -195,32 +196,33 @@ func (b *book) closeGoals() {
 		if !g.met(b.long()) {
 			verdict = "**no**"
 		}
-		fmt.Fprintf(&b.text, "| %s | %s %.1f | %d | %s | %s | %d | %s |\n",
+		fmt.Fprintf(&text, "| %s | %s %.1f | %d | %s | %s | %d | %s |\n",
 			g.name, bound, 100*g.limit, count[k], g.what, percent(g.figure), g.figure.Runs, verdict)
 	}
+	return text.String()
 }
 
 // close prints the book, and writes it when asked to.
 func (b *book) close() {
 	b.t.Helper()
-	b.closeGoals()
-	fmt.Fprintf(&b.text, "\n%d figures compared, %d more than %d standard errors apart, the furthest %.1f. Seed %d, %d runs.\n",
-		b.cells, b.apart, agreement, b.worst, *flagSeed, *flagRuns)
-	b.t.Log(b.text.String())
+	text := b.closeGoals() +
+		fmt.Sprintf("\n%d figures compared, %d more than %d standard errors apart, the furthest %.1f. Seed %d, %d runs.\n",
+			b.cells, b.apart, agreement, b.worst, *flagSeed, *flagRuns) + b.text.String()
+	b.t.Log(text)
 	if !*flagWrite {
 		return
 	}
 	const begin, end = "<!-- tables -->\n", "<!-- end of tables -->"
-	text, err := os.ReadFile(page)
+	old, err := os.ReadFile(page)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), begin)
+	before, rest, ok := strings.Cut(string(old), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
 		b.t.Fatalf("%s has no markers", page)
 	}
-	if err := os.WriteFile(page, []byte(before+begin+b.text.String()+"\n"+end+after), 0o644); err != nil {
+	if err := os.WriteFile(page, []byte(before+begin+text+"\n"+end+after), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }
