@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/engine/audience"
 )
 
 const (
@@ -16,7 +18,6 @@ const (
 	maxPrimaries  = 3
 	maxMetrics    = 50
 	maxProse      = 2000
-	maxAudience   = 4000
 	maxWeight     = 1_000_000
 	maxDays       = 3650
 	maxRampSteps  = 20
@@ -43,8 +44,8 @@ func (s *Spec) Validate() error {
 	if s.Objective != "" && !slices.Contains(Objectives, s.Objective) {
 		v.add("/objective", "%s", oneOf(Objectives))
 	}
-	if len(s.Audience) > maxAudience {
-		v.add("/audience", "must be at most %d bytes", maxAudience)
+	if _, err := audience.Compile(s.Audience); err != nil {
+		v.addCode("invalid_audience", "/audience", "%v", err)
 	}
 	if s.Layer == "" {
 		s.Layer = DefaultLayer
