@@ -1,0 +1,45 @@
+package people
+
+// An arm is a variant of an experiment. Arms are few and stay.
+type arm struct{ experiment, variant string }
+
+// none is the arm of an enrolment whose experiment was retired.
+const none = 0
+
+// An armTable numbers arms in the order in which they came.
+type armTable struct {
+	arms    []arm // never changed, only appended to: a Person reads it without a lock
+	gone    []bool
+	numbers map[arm]uint32
+	retired map[string]bool // experiments
+}
+
+func newArmTable() armTable {
+	return armTable{arms: make([]arm, 1), gone: make([]bool, 1), numbers: map[arm]uint32{}, retired: map[string]bool{}}
+}
+
+// number is the number of an arm, none when its experiment was retired.
+func (t *armTable) number(a arm) uint32 {
+	if t.retired[a.experiment] {
+		return none
+	}
+	n, ok := t.numbers[a]
+	if !ok {
+		n = narrow(len(t.arms))
+		t.arms, t.gone = append(t.arms, a), append(t.gone, false)
+		t.numbers[a] = n
+	}
+	return n
+}
+
+// retire marks an experiment and reports whether it had arms.
+func (t *armTable) retire(experiment string) (had bool) {
+	t.retired[experiment] = true
+	for n, a := range t.arms {
+		if n != none && a.experiment == experiment {
+			t.gone[n], had = true, true
+			delete(t.numbers, a)
+		}
+	}
+	return had
+}
