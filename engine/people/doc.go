@@ -21,7 +21,7 @@
 //
 // Texts are kept of linked identifiers only: about 19 bytes and the text for each, and 8
 // bytes a person. An enrolled customer without a link is a hash of 128 bits under the
-// secret of the installation, about 31 bytes in all, and an enrolment is 16 bytes, up to
+// secret of the installation, about 37 bytes in all, and an enrolment is 16 bytes, up to
 // half more where people collect several. That any two of 10 million such customers share
 // a hash, and so their enrolments, has a probability of 1.5e-25; linked identifiers are
 // compared by their text.

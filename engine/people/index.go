@@ -64,16 +64,20 @@ func (x *index) put(place uint32, hash func(place uint32) uint64) {
 func (x *index) remove(slot int, hash func(place uint32) uint64) {
 	x.used--
 	for at := x.next(slot); x.slots[at] != 0; at = x.next(at) {
-		home := x.home(hash(x.slots[at]&placeMask - 1))
-		pushed := home <= slot || home > at
-		if at < slot { // the search went round the end
-			pushed = home <= slot && home > at
-		}
-		if pushed {
+		if pushed(x.home(hash(x.slots[at]&placeMask-1)), slot, at) {
 			x.slots[slot], slot = x.slots[at], at
 		}
 	}
 	x.slots[slot] = 0
+}
+
+// pushed reports whether what has a home and lies at a slot may move to an empty slot
+// before it: the search from its home passes there.
+func pushed(home, empty, at int) bool {
+	if at < empty { // the search went round the end
+		return home <= empty && home > at
+	}
+	return home <= empty || home > at
 }
 
 func (x *index) next(slot int) int {

@@ -104,7 +104,7 @@ func (r *Registry) find(identifier string) (m ref, ok bool) {
 }
 
 // enrolled finds an enrolled identifier that is not linked.
-func (r *Registry) enrolled(identifier string) (s *shard, place uint32, ok bool) {
+func (r *Registry) enrolled(identifier string) (s *shard, place int, ok bool) {
 	hash := r.key.sum(identifier)
 	s = &r.shards[r.shardOf(hash.low)]
 	place, ok = s.unlinked.find(hash)

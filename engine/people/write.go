@@ -129,7 +129,7 @@ func (f *file) arms() {
 
 func (f *file) unlinked(s *shard) {
 	f.members = f.members[:0]
-	f.number(len(s.unlinked.entries) - len(s.unlinked.free))
+	f.number(s.unlinked.used)
 	for _, e := range s.unlinked.entries {
 		if e.block != 0 {
 			f.out = e.append(f.out)
