@@ -431,23 +431,14 @@ func TestStartNeedsWhatItNames(t *testing.T) {
 func TestStartNotBuilt(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).catalogue()
-	s.put("/v1/metrics/alive", `{"kind": "survival", "churn_event": "cancelled", "window": {"to_day": 30}}`).is(http.StatusCreated)
-	s.put("/v1/metrics/per_visit", `{"kind": "ratio", "events": ["order"], "denominator": ["visit"], "window": {"to_day": 30}}`).is(http.StatusCreated)
-	s.put("/v1/metrics/capped", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 30}, "cap_value": 500}`).is(http.StatusCreated)
-	s.put("/v1/metrics/quantile", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 30}, "cap_quantile": 0.99}`).is(http.StatusCreated)
 	for name, c := range map[string]struct {
 		changes object
 		code    string
 	}{
 		"group_sequential": {object{"plan": object{"method": "group_sequential"}}, "method_not_built"},
 		"audience":         {object{"audience": "true"}, "not_built"},
-		"covariate":        {object{"plan": object{"method": "anytime", "covariate": true}}, "not_built"},
 		"ramp":             {object{"policy": object{"ramp": []float64{0.5, 1}}}, "not_built"},
 		"holdback":         {object{"policy": object{"holdback": 0.05}}, "not_built"},
-		"survival":         {object{"metrics": object{"primary": "alive"}}, "not_built"},
-		"ratio":            {object{"metrics": object{"primary": "ltv_30", "secondary": []string{"per_visit"}}}, "not_built"},
-		"cap":              {object{"metrics": object{"primary": "capped"}}, "not_built"},
-		"cap quantile":     {object{"metrics": object{"primary": "quantile"}}, "not_built"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)

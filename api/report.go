@@ -50,10 +50,9 @@ func (s *Server) createReport(c *gin.Context) (reply, error) {
 	if err := readOptional(c, &b); err != nil {
 		return reply{}, err
 	}
-	if b.DataCut != nil {
-		return reply{}, engine.Errorf(engine.KindNotBuilt, "not_built", "reports at an earlier data_cut: not in this version")
-	}
-	r, err := s.engine.Analyze(c.Request.Context(), engine.ExperimentKey(key), b.AsOf)
+	r, err := s.engine.Analyze(c.Request.Context(), engine.ExperimentKey(key), engine.ReportQuery{
+		AsOf: b.AsOf, DataCut: b.DataCut, Segment: c.Query("segment"),
+	})
 	if err != nil {
 		return reply{}, err
 	}

@@ -2,9 +2,12 @@ package api_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -109,7 +112,143 @@ func TestReportAsOf(t *testing.T) {
 			s.post("/v1/experiments/mailing/reports", object{"as_of": asOf}).fails(http.StatusUnprocessableEntity, code, "/as_of")
 		})
 	}
-	s.post("/v1/experiments/mailing/reports", `{"data_cut": 1}`).fails(http.StatusNotImplemented, "not_built")
+}
+
+// TestReportAtADataCut: what was reported can be computed again, whatever has come in since.
+func TestReportAtADataCut(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20}, "warm": {30, 40}})
+	then := s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated)
+	s.post("/v1/enrolments", `{"enrolments": [{"experiment": "mailing", "variant": "plain", "customer": "late", "enrolled_at": "2026-01-01T00:00:00Z"}]}`).receipt(1, 0, 0)
+	s.post("/v1/events", events(and(order, object{"id": "o", "customer": "late", "value": 90, "occurred_at": "2026-01-11T00:00:00Z"}))).receipt(1, 0, 0)
+	now := s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{"/metrics/0/arms/0/mean": 40.0})
+	for _, before := range []*answer{then, now} {
+		query := object{"as_of": before.at("/as_of"), "data_cut": before.at("/data_cut")}
+		again := s.post("/v1/experiments/mailing/reports", query).is(http.StatusCreated)
+		for _, part := range []string{"/customers", "/health", "/metrics", "/verdict", "/warnings", "/data_cut", "/as_of"} {
+			if diff := cmp.Diff(before.at(part), again.at(part)); diff != "" {
+				t.Errorf("%s is not what it was (-then +again):\n%s", part, diff)
+			}
+		}
+	}
+	s.post("/v1/experiments/mailing/reports", object{"data_cut": 0}).is(http.StatusCreated).has(object{"/customers/plain": 0.0, "/metrics/0/arms/0/mean": nil})
+	for _, cut := range []int{-1, 1000} {
+		s.post("/v1/experiments/mailing/reports", object{"data_cut": cut}).fails(http.StatusUnprocessableEntity, "unknown_data_cut", "/data_cut")
+	}
+}
+
+// TestReportBySegment: every segment by itself, beside the whole.
+func TestReportBySegment(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {20, 40, 60}})
+	for _, customer := range []string{"plain-0", "plain-1", "warm-0"} {
+		s.put("/v1/customers/"+customer, `{"attributes": {"country": "FR"}}`)
+	}
+	s.post("/v1/experiments/mailing/reports?segment=country", nil).is(http.StatusCreated).has(object{
+		"/segment_by": "country", "/metrics/0/arms/0/mean": 20.0, "/metrics/0/arms/1/mean": 40.0,
+		"/segments/0/segment": "", "/segments/0/customers": object{"plain": 1.0, "warm": 2.0},
+		"/segments/0/metrics/0/arms/0/mean": 30.0, "/segments/0/metrics/0/arms/1/mean": 50.0,
+		"/segments/0/metrics/0/comparisons/0/difference": 20.0, "/segments/0/metrics/0/comparisons/0/decisive": false,
+		"/segments/1/segment": "FR", "/segments/1/customers": object{"plain": 2.0, "warm": 1.0},
+		"/segments/1/metrics/0/arms/0/mean": 15.0, "/segments/1/metrics/0/arms/1/mean": 20.0, "/segments/2": nil,
+	})
+	s.post("/v1/experiments/mailing/reports?segment=channel", nil).is(http.StatusCreated).has(object{
+		"/segments/0/segment": "", "/segments/0/metrics/0/arms/0/mean": 20.0, "/segments/1": nil,
+	})
+	for i := range 51 {
+		s.put(fmt.Sprintf("/v1/customers/seg-%d", i), object{"attributes": object{"number": i}})
+	}
+	var many []any
+	for i := range 51 {
+		many = append(many, object{"experiment": "mailing", "variant": "warm", "customer": fmt.Sprintf("seg-%d", i), "enrolled_at": "2026-01-01T00:00:00Z"})
+	}
+	s.post("/v1/enrolments", object{"enrolments": many}).receipt(51, 0, 0)
+	s.post("/v1/experiments/mailing/reports?segment=number", nil).fails(http.StatusUnprocessableEntity, "too_many_segments")
+	for _, bad := range []string{"%00", "%ff", text(201)} {
+		s.post("/v1/experiments/mailing/reports?segment="+bad, nil).fails(http.StatusUnprocessableEntity, "invalid_segment")
+	}
+}
+
+// TestReportOfEveryKind: the numbers of a small test, worked out by hand.
+func TestReportOfEveryKind(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.put("/v1/metrics/stay_30", `{"kind": "survival", "events": ["order"], "inactivity_days": 15, "window": {"to_day": 30}}`).is(http.StatusCreated)
+	s.put("/v1/metrics/per_visit_30", `{"kind": "ratio", "events": ["order"], "denominator": ["visit"], "window": {"to_day": 30}}`).is(http.StatusCreated)
+	s.put("/v1/metrics/capped_30", `{"kind": "revenue", "events": ["order"], "window": {"to_day": 30}, "cap_value": 40}`).is(http.StatusCreated)
+	s.running(and(mailing, object{
+		"metrics": object{"primary": "stay_30", "secondary": []string{"per_visit_30", "capped_30"}},
+		"plan":    object{"method": "anytime", "covariate": true},
+	}))
+	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {20, 40, 60}})
+	var more []any
+	for i, visits := range []int{1, 2, 3} {
+		for n := range visits {
+			for _, arm := range []string{"plain", "warm"} {
+				more = append(more, object{
+					"id": fmt.Sprint("v", n), "customer": fmt.Sprint(arm, "-", i), "type": "visit", "occurred_at": "2026-01-02T00:00:00Z",
+				})
+			}
+		}
+		// 1, 2 and 6 in the 30 days before.
+		for _, arm := range []string{"plain", "warm"} {
+			more = append(more, and(order, object{
+				"id": "before", "customer": fmt.Sprint(arm, "-", i), "value": []int{1, 2, 6}[i], "occurred_at": "2025-12-20T00:00:00Z",
+			}))
+		}
+	}
+	more = append(more, and(order, object{"id": "again", "customer": "warm-2", "value": 0, "occurred_at": "2026-01-21T00:00:00Z"}))
+	s.post("/v1/events", object{"events": more}).receipt(len(more), 0, 0)
+	r := s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{
+		// The order came on day 10 and silence follows: churn on day 25; one customer orders on day 20 again and stays.
+		"/metrics/0/arms/0/mean": 25.0, "/metrics/0/arms/0/mature": 3.0, "/metrics/0/arms/0/total": "75",
+		"/metrics/0/arms/1/total": "80", "/metrics/0/comparisons/0/covariate_gain": nil,
+		// 60 and 120 over 6 visits.
+		"/metrics/1/arms/0/mean": 10.0, "/metrics/1/arms/1/mean": 20.0, "/metrics/1/comparisons/0/difference": 10.0,
+		"/metrics/1/arms/1/total": "120", "/metrics/1/comparisons/0/covariate_gain": nil,
+		// 20, 40 and 60 as 20, 40 and 40.
+		"/metrics/2/cap_value": "40", "/metrics/2/arms/0/mean": 20.0, "/metrics/2/arms/1/total": "100.00", "/metrics/2/arms/1/uncapped_mean": 40.0,
+	})
+	// Restricted mean: 25 + 5/3, by the area under 1 up to day 25 and 1/3 up to day 30. Its variance is 5/3 of area
+	// squared times 2/(3·1) (survRM2's formula). Slope of the covariate over both arms, whose x are alike: the centred
+	// products are 10(-2) + 0 + 10·3 and (-13.33)(-2) + 6.67(-1) + 6.67·3 about means of 3, 20 and 33.33, their sum
+	// 50 + 40 over twice 14.
+	theta := (50.0 + 40) / 28
+	for pointer, want := range map[string]float64{
+		"/metrics/0/arms/1/mean": 25 + 5.0/3, "/metrics/0/arms/1/std_error": math.Sqrt(25.0 / 9 * 2 / 3),
+		"/metrics/2/comparisons/0/difference":     40.0 / 3,
+		"/metrics/2/comparisons/0/covariate_gain": 1 - (200+theta*theta*14-2*theta*50+(800.0/3)+theta*theta*14-2*theta*40)/(200+800.0/3),
+	} {
+		if got, ok := r.at(pointer).(float64); !ok || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s is %v, want %v", pointer, r.at(pointer), want)
+		}
+	}
+}
+
+// TestCapFromHistory: a quantile of too little history is refused; of enough, it is a
+// constant from the start on.
+func TestCapFromHistory(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.put("/v1/metrics/capped_30", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 30}, "cap_quantile": 0.9}`).is(http.StatusCreated)
+	s.post("/v1/experiments", and(mailing, object{"metrics": object{"primary": "capped_30"}})).is(http.StatusCreated)
+	history := func(from, to int) {
+		var orders []any
+		for i := from; i < to; i++ {
+			orders = append(orders, and(order, object{"id": "h", "customer": fmt.Sprint("h-", i), "value": i, "occurred_at": "2026-02-01T00:00:00Z"}))
+		}
+		s.post("/v1/events", object{"events": orders}).receipt(to-from, 0, 0)
+	}
+	history(1, 1000)
+	s.post("/v1/experiments/mailing/start", nil).fails(http.StatusUnprocessableEntity, "cap_needs_history")
+	history(1000, 1002)
+	s.post("/v1/experiments/mailing/start", nil).is(http.StatusOK)
+	// The type-7 quantile of 1 to 1001 at 0.9 is 1 + 0.9·1000.
+	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{"/metrics/0/cap_value": "901"})
 }
 
 // TestReportCSV: a row for each arm of each metric.
@@ -215,7 +354,8 @@ func TestJobs(t *testing.T) {
 	s := newSystem(t)
 	s.get("/v1/jobs").is(http.StatusOK).has(object{
 		"/data/0/name": "measure", "/data/0/schedule": "* * * * *", "/data/0/last_run": nil, "/data/0/next_run": "2026-03-01T12:01:00Z",
-		"/data/1/name": "analyze", "/data/1/next_run": "2026-03-01T12:05:00Z", "/data/2/name": "decide", "/data/3": nil,
+		"/data/1/name": "analyze", "/data/1/next_run": "2026-03-01T12:05:00Z", "/data/2/name": "decide",
+		"/data/3/name": "recompute", "/data/3/next_run": "2026-03-02T00:00:00Z", "/data/4": nil,
 	})
 	s.pass(90 * time.Second)
 	s.run("measure")

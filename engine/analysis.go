@@ -1,37 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"math"
-	"math/big"
 	"slices"
 
 	"github.com/perennial-engine/perennial/stats"
 )
-
-// arm is one arm's sums of one metric, ready for inference.
-type arm struct {
-	variant VariantKey
-	nonZero int64
-	binary  bool
-	moments stats.Moments
-}
-
-// newArm turns exact sums into moments. M2 = Σx² − (Σx)²/n is computed exactly in
-// rationals, so nothing cancels.
-func newArm(t ArmTotal, kind MetricKind) arm {
-	a := arm{variant: t.Variant, nonZero: t.NonZero, binary: kind.IsBinary(), moments: stats.Moments{N: t.Mature}}
-	if t.Mature == 0 {
-		return a
-	}
-	n := new(big.Rat).SetInt64(t.Mature)
-	sum, squares := t.Sum.Rat(), t.SumSquares.Rat()
-	mean := new(big.Rat).Quo(sum, n)
-	a.moments.Mean, _ = mean.Float64()
-	a.moments.M2, _ = squares.Sub(squares, mean.Mul(mean, sum)).Float64()
-	return a
-}
-
-func (a arm) count() stats.Count { return stats.Count{Successes: a.nonZero, N: a.moments.N} }
 
 // A judge compares arms by the plan's method.
 type judge struct {
@@ -59,6 +34,9 @@ func (j judge) mixing(n int64) float64 {
 // compare answers the difference treatment − control at error alpha.
 func (j judge) compare(control, treatment arm, alpha float64) contrast {
 	difference := treatment.moments.Mean - control.moments.Mean
+	if w := cmp.Or(control.warning, treatment.warning); w != stats.NoWarning {
+		return contrast{difference, unknownInterval(), math.NaN(), w}
+	}
 	if j.plan.Method == MethodFixed {
 		c, p := fixedLook(control, treatment, 1-alpha)
 		return contrast{difference, c.CI, p.P, c.Warning}
@@ -79,9 +57,9 @@ func (j judge) compare(control, treatment arm, alpha float64) contrast {
 func unknownInterval() stats.Interval { return stats.Interval{Lower: math.NaN(), Upper: math.NaN()} }
 
 // fixedLook is the answer of a single look: first the difference with its interval, then
-// the statistic and its p-value. For means both are Welch's.
+// the statistic and its p-value. For means, and for all that is adjusted, both are Welch's.
 func fixedLook(control, treatment arm, level float64) (difference, test stats.Comparison) {
-	if control.binary {
+	if control.binary && control.plain == nil {
 		return stats.ProportionZ(control.count(), treatment.count(), level),
 			stats.ProportionZPooled(control.count(), treatment.count())
 	}
@@ -204,7 +182,7 @@ func (a *assessment) beyondMargin(j judge) bool {
 
 // comparison writes the assessment down.
 func (a *assessment) comparison(j judge) Comparison {
-	fixed, test := fixedLook(a.control, a.treatment, 1-j.plan.Alpha)
+	fixed, test := fixedLook(a.control.unadjusted(), a.treatment.unadjusted(), 1-j.plan.Alpha)
 	c := Comparison{
 		Variant:        a.treatment.variant,
 		Difference:     number(a.difference),
@@ -221,6 +199,7 @@ func (a *assessment) comparison(j judge) Comparison {
 	if a.control.moments.N == 0 || a.treatment.moments.N == 0 {
 		c.Difference = nil
 	}
+	c.CovariateGain = a.covariateGain()
 	if a.role == RoleGuardrail {
 		passed := a.nonInferior(j)
 		c.NonInferior = &passed
@@ -247,6 +226,18 @@ func (a *assessment) comparison(j judge) Comparison {
 		c.Warnings = append(c.Warnings, lift.Warning.String())
 	}
 	return c
+}
+
+// covariateGain is the share of the variance of the difference that the covariate took out,
+// nil without one.
+func (a *assessment) covariateGain() *float64 {
+	if a.control.plain == nil {
+		return nil
+	}
+	variance := func(control, treatment stats.Moments) float64 {
+		return control.Var()/float64(control.N) + treatment.Var()/float64(treatment.N)
+	}
+	return number(1 - variance(a.control.moments, a.treatment.moments)/variance(*a.control.plain, *a.treatment.plain))
 }
 
 // number answers nil for what is not a number.

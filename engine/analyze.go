@@ -33,7 +33,7 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	r, c, err := e.analyze(ctx, x, now, lastLook)
+	r, c, err := e.analyze(ctx, x, View{AsOf: now}, lastLook)
 	if err != nil || c.first == nil {
 		return false, err
 	}
@@ -133,9 +133,8 @@ func (e *Engine) decisionOf(x *Experiment, r *Report) (*Decision, error) {
 	}, nil
 }
 
-// Analyze computes and stores a report as of a time, now by default. It is no look: it
-// spends nothing and never decides.
-func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time) (*Report, error) {
+// Analyze computes and stores a report. It is no look: it spends nothing and never decides.
+func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) (*Report, error) {
 	x, err := e.store.Experiment(ctx, key)
 	if err != nil {
 		return nil, err
@@ -145,8 +144,8 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time
 	}
 	now := e.now()
 	at := now
-	if asOf != nil {
-		at = microseconds(*asOf)
+	if q.AsOf != nil {
+		at = microseconds(*q.AsOf)
 	}
 	switch {
 	case at.After(now):
@@ -159,12 +158,14 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, asOf *time.Time
 			Kind: KindInvalid, Code: "before_1970", Message: "nothing is known from before 1970",
 			Fields: []FieldError{{Pointer: "/as_of", Detail: "must not be before 1970"}},
 		}
+	case !validOptionalText(q.Segment, maxName):
+		return nil, Errorf(KindInvalid, "invalid_segment", "segment "+textRule, maxName)
 	}
 	last, err := notFoundIsNil(e.store.LatestLook(ctx, key, at))
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := e.analyze(ctx, x, at, last)
+	r, _, err := e.analyze(ctx, x, View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}, last)
 	if err != nil {
 		return nil, err
 	}
@@ -192,12 +193,19 @@ func (e *Engine) Reports(ctx context.Context, key ExperimentKey, p Page) ([]Repo
 }
 
 // analyze sums up the experiment and judges it. last is the look before, if any.
-func (e *Engine) analyze(ctx context.Context, x *Experiment, asOf time.Time, last *Report) (*Report, *caseFile, error) {
-	totals, err := e.store.Totals(ctx, x, asOf)
+func (e *Engine) analyze(ctx context.Context, x *Experiment, v View, last *Report) (*Report, *caseFile, error) {
+	totals, err := e.store.Totals(ctx, x, v)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, c := e.reportOn(x, totals, asOf, last)
+	r, c := e.reportOn(x, totals, v.AsOf, last)
+	if totals.Restated {
+		r.Warnings = append(r.Warnings, "restated")
+	}
+	r.Contaminated = c.contamination(totals)
+	if v.Segment != "" {
+		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
+	}
 	return r, c, nil
 }
 
@@ -210,13 +218,7 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, asOf time.Time, last *R
 	}
 	r := &Report{
 		Experiment: x.Key, AsOf: asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
-		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: map[VariantKey]int64{}, Warnings: []string{},
-	}
-	for _, v := range x.Variants {
-		r.Customers[v.Key] = 0
-	}
-	for _, a := range totals.Arms {
-		r.Customers[a.Variant] = a.Customers
+		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},
 	}
 	r.Information = information(x, totals)
 	r.Final = planEnded(x, totals, asOf, r.Information)
@@ -288,14 +290,14 @@ func (c *caseFile) assess(t *Totals, last *Report) {
 	families := map[Role][]*assessment{}
 	for i, role := range x.Metrics.all() {
 		metric := x.Frozen[i]
-		control := newArm(t.value(role.key, x.Control().Key), metric.Kind)
+		arms := newArms(t, x, &metric)
 		for _, v := range x.Variants {
 			if v.Control {
 				continue
 			}
 			a := &assessment{
-				metric: metric, role: role.role, margin: role.margin, control: control,
-				treatment: newArm(t.value(role.key, v.Key), metric.Kind), previousP: last.p(role.key, v.Key),
+				metric: metric, role: role.role, margin: role.margin, control: arms[x.Control().Key],
+				treatment: arms[v.Key], previousP: last.p(role.key, v.Key),
 			}
 			c.assessments = append(c.assessments, a)
 			if role.role == RolePrimary || role.role == RoleSecondary {
@@ -328,15 +330,6 @@ func (r *Report) p(metric MetricKey, variant VariantKey) *float64 {
 	return nil
 }
 
-func (t *Totals) value(metric MetricKey, variant VariantKey) ArmTotal {
-	for _, v := range t.Values {
-		if v.Metric == metric && v.Variant == variant {
-			return v
-		}
-	}
-	return ArmTotal{Metric: metric, Variant: variant}
-}
-
 // metricReports writes the arms and comparisons down, metric by metric.
 func (c *caseFile) metricReports(t *Totals, customers map[VariantKey]int64) []MetricReport {
 	x := c.experiment
@@ -353,16 +346,12 @@ func (c *caseFile) metricReports(t *Totals, customers map[VariantKey]int64) []Me
 		if role.role == RoleGuardrail {
 			m.Margin = &role.margin
 		}
+		if metric.CapValue != nil {
+			m.CapValue = metric.CapValue.String()
+		}
+		arms := newArms(t, x, &metric)
 		for _, v := range x.Variants {
-			total := t.value(metric.Key, v.Key)
-			a := newArm(total, metric.Kind)
-			line := ArmReport{
-				Variant: v.Key, Customers: customers[v.Key], Mature: total.Mature, Total: c.total(total.Sum, metric.Kind),
-			}
-			if total.Mature > 0 {
-				line.Mean, line.StdError = number(a.moments.Mean), number(a.moments.SE())
-			}
-			m.Arms = append(m.Arms, line)
+			m.Arms = append(m.Arms, c.armReport(t.value(metric.Key, v.Key), &metric, arms[v.Key], customers[v.Key]))
 		}
 		for _, a := range c.assessments {
 			if a.metric.Key == metric.Key && a.role == role.role {
@@ -372,6 +361,19 @@ func (c *caseFile) metricReports(t *Totals, customers map[VariantKey]int64) []Me
 		reports = append(reports, m)
 	}
 	return reports
+}
+
+// armReport writes one arm down, as it was measured: a covariate shows in comparisons only.
+func (c *caseFile) armReport(total ArmTotal, m *Metric, a arm, customers int64) ArmReport {
+	line := ArmReport{Variant: total.Variant, Customers: customers, Mature: total.Mature, Total: c.total(total.Sum, m.Kind)}
+	if total.Mature > 0 {
+		moments := a.unadjusted().moments
+		line.Mean, line.StdError = number(moments.Mean), number(moments.SE())
+		if m.CapValue != nil {
+			line.UncappedMean = number(meanOf(total.Uncapped, total.Mature))
+		}
+	}
+	return line
 }
 
 // total writes a sum: money in the minor units of its currency, counts as they are.

@@ -295,7 +295,7 @@ func exactJSON(raw json.RawMessage) (v any, ok bool) {
 
 // notBuilt answers with KindNotBuilt when the experiment needs a part of the contract
 // that this version does not have. Drafts may hold such parts.
-func (x *Experiment) notBuilt(metrics []Metric) error {
+func (x *Experiment) notBuilt() error {
 	if x.Plan.Method == MethodGroupSequential {
 		return Errorf(KindNotBuilt, "method_not_built",
 			"plans of method group_sequential cannot start in this version: use anytime or fixed")
@@ -304,15 +304,8 @@ func (x *Experiment) notBuilt(metrics []Metric) error {
 	switch {
 	case x.Audience != "":
 		missing = "audiences"
-	case x.Plan.Covariate:
-		missing = "covariate adjustment (plan.covariate)"
 	case x.Policy.Holdback > 0 || len(x.Policy.Ramp) > 1:
 		missing = "ramps and holdbacks (policy.ramp, policy.holdback)"
-	}
-	for _, m := range metrics {
-		if missing == "" {
-			missing = m.notBuilt()
-		}
 	}
 	if missing != "" {
 		return Errorf(KindNotBuilt, "not_built", "an experiment with %s cannot start in this version", missing)

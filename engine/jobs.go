@@ -25,6 +25,7 @@ func ScheduledJobs() []Job {
 		{Name: "measure", Schedule: "* * * * *", Every: time.Minute, Deadline: 10 * time.Minute, run: (*Engine).measureAll},
 		{Name: "analyze", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).analyzeAll},
 		{Name: "decide", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).decideAll},
+		{Name: "recompute", Schedule: "0 0 * * 1", Every: week, Deadline: 2 * time.Hour, run: (*Engine).recomputeAll},
 	}
 }
 
@@ -125,6 +126,9 @@ func (e *Engine) forEachRunning(ctx context.Context, fn func(x *Experiment) (int
 	}
 	return rows, errors.Join(failures...)
 }
+
+// week begins on Monday, as the zero time does.
+const week = 7 * 24 * time.Hour
 
 func (e *Engine) measureAll(ctx context.Context) (int, error) {
 	return e.forEachRunning(ctx, func(x *Experiment) (int, error) { return e.store.Measure(ctx, x) })

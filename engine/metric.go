@@ -164,24 +164,16 @@ func (m *Metric) checkKind(v *violations) {
 	if m.InactivityDays < 0 || m.InactivityDays > maxDay {
 		v.add("/inactivity_days", "must be 1 to %d", maxDay)
 	}
+	if survival && m.Window != nil && m.Window.FromDay != 0 {
+		v.add("/window/from_day", "must be 0 for kind survival: days are counted from enrolment")
+	}
 	if q := m.CapQuantile; q != nil && (*q <= 0.5 || *q >= 1) {
 		v.add("/cap_quantile", "must lie between 0.5 and 1, such as 0.999")
 	}
 	if c := m.CapValue; c != nil && !c.IsPositive() {
 		v.add("/cap_value", "must be above 0")
 	}
-	if m.Kind.IsBinary() && (m.CapQuantile != nil || m.CapValue != nil) {
-		v.add("/cap_value", "a cap makes no sense for values of 0 and 1")
+	if !m.Kind.IsMoney() && m.Kind != KindCount && (m.CapQuantile != nil || m.CapValue != nil) {
+		v.add("/cap_value", "a cap is for kinds ltv, revenue and count")
 	}
-}
-
-// notBuilt names the part of the metric that cannot be measured yet, or "".
-func (m *Metric) notBuilt() string {
-	switch {
-	case m.Kind == KindSurvival, m.Kind == KindRatio:
-		return "metrics of kind " + string(m.Kind)
-	case m.CapQuantile != nil, m.CapValue != nil:
-		return "caps of a metric"
-	}
-	return ""
 }

@@ -21,6 +21,35 @@ type Report struct {
 	Metrics     []MetricReport       `json:"metrics"`
 	Verdict     Verdict              `json:"verdict"`
 	Warnings    []string             `json:"warnings"`
+	// What follows informs; no verdict looks at it.
+	Contaminated *Contamination  `json:"contaminated,omitempty"`
+	SegmentBy    string          `json:"segment_by,omitempty"`
+	Segments     []SegmentReport `json:"segments,omitempty"`
+}
+
+// A ReportQuery asks for a report: as of a time, now by default; from what had come in up to
+// an earlier data cut, by default all; and divided by the channel of first contact or a stored
+// attribute, by default not.
+type ReportQuery struct {
+	AsOf    *time.Time
+	DataCut *int64
+	Segment string
+}
+
+// Contamination is what customers do to a report who met several variants under different
+// identifiers: how many they are, and the primary metrics without them.
+type Contamination struct {
+	Customers map[VariantKey]int64 `json:"customers"`
+	Share     float64              `json:"share"`
+	Without   []MetricReport       `json:"without"`
+}
+
+// A SegmentReport is a report's metrics among some of its customers. An empty name is of those
+// for whom nothing is known. Nothing is corrected for the number of segments.
+type SegmentReport struct {
+	Segment   string               `json:"segment"`
+	Customers map[VariantKey]int64 `json:"customers"`
+	Metrics   []MetricReport       `json:"metrics"`
 }
 
 // Health says whether the data can be trusted. Nothing is decided on unhealthy data.
@@ -46,7 +75,8 @@ type MetricReport struct {
 	Kind        MetricKind   `json:"kind"`
 	Direction   Direction    `json:"direction"`
 	Currency    Currency     `json:"currency,omitempty"`
-	Margin      *float64     `json:"margin,omitempty"` // of a guardrail
+	Margin      *float64     `json:"margin,omitempty"`    // of a guardrail
+	CapValue    string       `json:"cap_value,omitempty"` // what a customer counts for at most
 	Arms        []ArmReport  `json:"arms"`
 	Comparisons []Comparison `json:"comparisons"`
 }
@@ -59,6 +89,8 @@ type ArmReport struct {
 	Mean      *float64   `json:"mean"`
 	StdError  *float64   `json:"std_error"`
 	Total     string     `json:"total"`
+	// UncappedMean is the mean without the metric's cap, if it has one.
+	UncappedMean *float64 `json:"uncapped_mean,omitempty"`
 }
 
 // A Comparison is a treatment against control. Interval and PValue follow the plan's

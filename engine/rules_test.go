@@ -326,17 +326,13 @@ func TestWhatIsNotBuiltCannotStart(t *testing.T) {
 		{"fixed", func(x *Experiment) { x.Plan.Method = MethodFixed }, ""},
 		{"group sequential", func(x *Experiment) { x.Plan.Method = MethodGroupSequential }, "method_not_built"},
 		{"audience", func(x *Experiment) { x.Audience = "true" }, "not_built"},
-		{"covariate", func(x *Experiment) { x.Plan.Covariate = true }, "not_built"},
 		{"holdback", func(x *Experiment) { x.Policy.Holdback = 0.05 }, "not_built"},
 		{"ramp", func(x *Experiment) { x.Policy.Ramp = []float64{0.25, 1} }, "not_built"},
-		{"survival", func(x *Experiment) { x.Frozen[0].Kind = KindSurvival }, "not_built"},
-		{"ratio", func(x *Experiment) { x.Frozen[0].Kind = KindRatio }, "not_built"},
-		{"cap", func(x *Experiment) { x.Frozen[0].CapQuantile = new(0.99) }, "not_built"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := newScene().x
 			tt.change(x)
-			err := x.notBuilt(x.Frozen)
+			err := x.notBuilt()
 			if codeOf(err) != tt.code || (err != nil && KindOf(err) != KindNotBuilt) {
 				t.Errorf("error %v, want code %q", err, tt.code)
 			}

@@ -48,6 +48,10 @@ func needStatus(x *Experiment, action string, allowed ...Status) error {
 
 // Start freezes the plan, takes the slots and lets customers in.
 func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
+	caps, err := e.findCaps(ctx, a.Experiment)
+	if err != nil {
+		return nil, err
+	}
 	return e.act(ctx, a.Experiment, func(c *Change) error {
 		x := c.Experiment
 		if err := needStatus(x, "start", StatusDraft); err != nil {
@@ -62,7 +66,10 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 		for _, r := range x.Metrics.all() {
 			x.Frozen = append(x.Frozen, c.Metrics[r.key])
 		}
-		if err := x.notBuilt(x.Frozen); err != nil {
+		if err := x.notBuilt(); err != nil {
+			return err
+		}
+		if err := caps.fix(x.Frozen); err != nil {
 			return err
 		}
 		x.planSize()

@@ -161,32 +161,76 @@ type Measures interface {
 	// Measure brings the values of an experiment up to the newest ingest position and
 	// answers how many customers were measured again.
 	Measure(ctx context.Context, x *Experiment) (customers int, err error)
-	// Totals measures and then sums up the arms as of a time, in one transaction.
-	Totals(ctx context.Context, x *Experiment, asOf time.Time) (*Totals, error)
+	// Totals measures and then sums up what v shows, on one picture of the ledger. At an
+	// earlier data cut it measures from nothing what was known then. It answers KindInvalid
+	// for a cut that is not reached yet and for a segment of too many values.
+	Totals(ctx context.Context, x *Experiment, v View) (*Totals, error)
+	// Recompute measures everybody from nothing and answers how many values differ from
+	// those that are kept, which it leaves as they are.
+	Recompute(ctx context.Context, x *Experiment) (customers, differences int, err error)
+	// QuantileBefore is the type-7 quantile of a metric's values, uncapped, over the length of
+	// its window up to a time, of the customers who did anything in that time. It is exact,
+	// and 0 when there are none.
+	QuantileBefore(ctx context.Context, m *Metric, q decimal.Decimal, at time.Time) (customers int64, value decimal.Decimal, err error)
 }
 
-// Totals are the exact sums behind a report.
+// A View is the part of the ledger that a report is about.
+type View struct {
+	AsOf    time.Time // what happened later does not count
+	DataCut *int64    // what came in later does not count; nil: all counts
+	Segment string    // SegmentChannel, a stored attribute, or "" for no segments
+}
+
+// SegmentChannel divides customers by the channel of their first contact.
+const SegmentChannel = "channel"
+
+// Totals are the exact sums behind a report. Each arm is divided by contamination and, where
+// the view asks for it, by segment; the parts add up to the arm.
 type Totals struct {
-	DataCut int64
-	First   *time.Time // first enrolment, nil without any
-	Arms    []ArmCount
-	Values  []ArmTotal
+	DataCut  int64
+	Restated bool       // a link or an erasure came since the cut
+	First    *time.Time // first enrolment, nil without any
+	Arms     []ArmCount
+	Values   []ArmTotal
+	Days     []DayCount // of survival
 }
 
-// ArmCount is the number of customers enrolled in an arm.
+// ArmCount is the number of customers enrolled in a part of an arm.
 type ArmCount struct {
-	Variant   VariantKey
-	Customers int64
+	Variant      VariantKey
+	Contaminated bool // met another variant under another identifier
+	Segment      string
+	Customers    int64
 }
 
-// ArmTotal sums up one metric in one arm over its matured customers.
+// ArmTotal sums up one metric in a part of an arm over its matured customers. Y is a
+// customer's value, at most the cap; X is the denominator of a ratio and otherwise the
+// covariate. Of survival Sum is the days that all were seen to stay, and NonZero who churned.
 type ArmTotal struct {
-	Metric     MetricKey
-	Variant    VariantKey
-	Mature     int64
-	NonZero    int64
-	Sum        decimal.Decimal
-	SumSquares decimal.Decimal
+	Metric       MetricKey
+	Variant      VariantKey
+	Contaminated bool
+	Segment      string
+	Mature       int64
+	NonZero      int64
+	Sum          decimal.Decimal // Σ y
+	SumSquares   decimal.Decimal // Σ y²
+	Uncapped     decimal.Decimal // Σ y without a cap
+	SumX         decimal.Decimal
+	SumXX        decimal.Decimal
+	SumXY        decimal.Decimal
+}
+
+// DayCount counts the customers of a part of an arm who churned on a day after enrolment, or
+// were last seen to stay on it.
+type DayCount struct {
+	Metric       MetricKey
+	Variant      VariantKey
+	Contaminated bool
+	Segment      string
+	Day          int
+	Churned      int64
+	Censored     int64
 }
 
 // Reports keeps computed reports. They never change.

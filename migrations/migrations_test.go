@@ -154,6 +154,8 @@ func TestNumericColumnsRefuseWhatIsNoNumber(t *testing.T) {
 			VALUES ('c1', gen_random_uuid()::text, 'order', now(), $1, '', 1)`,
 		"measures.value": `INSERT INTO measures (customer_id, experiment, metric, value)
 			VALUES ('c1', 'x', gen_random_uuid()::text, $1)`,
+		"measures.x": `INSERT INTO measures (customer_id, experiment, metric, value, x)
+			VALUES ('c1', 'x', gen_random_uuid()::text, 1, $1)`,
 		"touchpoints.cost_amount": `INSERT INTO touchpoints
 			(key, name, channel, stage, content, cost_amount, cost_currency, created_at, updated_at)
 			VALUES (gen_random_uuid()::text, 'n', 'email', '', '{}', $1, 'EUR', now(), now())`,

@@ -98,12 +98,12 @@ func TestTheLoop(t *testing.T) {
 	}
 	// A report as of a past time is stored, is no look and decides nothing.
 	past := start.Add(13*day + 600*time.Nanosecond)
-	r = must(e.Analyze(t.Context(), "tone", &past))(t)
+	r = must(e.Analyze(t.Context(), "tone", engine.ReportQuery{AsOf: &past}))(t)
 	if r.Look != nil || r.Version != 3 || !r.AsOf.Equal(start.Add(13*day)) || r.Metrics[0].Arms[0].Mature != 150 {
 		t.Errorf("as of day 13: look %v, version %d, as of %v, %d mature", r.Look, r.Version, r.AsOf, r.Metrics[0].Arms[0].Mature)
 	}
 	future := c.Now().Add(time.Second)
-	_, err := e.Analyze(t.Context(), "tone", &future)
+	_, err := e.Analyze(t.Context(), "tone", engine.ReportQuery{AsOf: &future})
 	kindOf(t, err, engine.KindInvalid, "in_the_future")
 }
 

@@ -67,6 +67,10 @@ func away(err error) bool {
 		errors.Is(err, sql.ErrTxDone) // our transactions end early only with their context
 }
 
+// overtaken reports whether another process has changed what a transaction on one picture of
+// the database was about to write.
+func overtaken(err error) bool { return pq.As(err, pqerror.TRSerializationFailure) != nil }
+
 // found turns the absence of a row into the engine's words.
 func found(err error, noun, key string) error {
 	if errors.Is(err, sql.ErrNoRows) {

@@ -63,7 +63,7 @@ func BenchmarkMeasure(b *testing.B) {
 	b.Run("sums", func(b *testing.B) {
 		asOf := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 		for b.Loop() {
-			if _, err := s.Totals(ctx, x, asOf); err != nil {
+			if _, err := s.Totals(ctx, x, engine.View{AsOf: asOf}); err != nil {
 				b.Fatal(err)
 			}
 		}

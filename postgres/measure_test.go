@@ -8,137 +8,45 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/jmoiron/sqlx"
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// ledgerModel is what the ledger should hold, in memory and obviously right: the first
-// event of a customer and id counts, and the earliest enrolment of the first variant.
-type ledgerModel struct {
-	events     map[identity]engine.Event
-	enrolments map[engine.CustomerID]engine.Enrolment
-}
-
-// armValue is one metric of one arm in exact arithmetic.
-type armValue struct {
-	Mature, NonZero int64
-	Sum, SumSquares string
-}
-
-func (m *ledgerModel) value(metric *engine.Metric, e *engine.Enrolment) *big.Rat {
-	from := e.EnrolledAt.Add(time.Duration(metric.Window.FromDay) * day)
-	to := e.EnrolledAt.Add(time.Duration(metric.Window.ToDay) * day)
-	sum, n := new(big.Rat), int64(0)
-	for _, event := range m.events {
-		if event.Customer != e.Customer || !slices.Contains(metric.Events, event.Type) ||
-			event.OccurredAt.Before(from) || !event.OccurredAt.Before(to) {
-			continue
-		}
-		n++
-		if event.Value != nil {
-			value := event.Value.Rat()
-			if metric.MarginRate != nil && (len(event.Type) < 5 || event.Type[len(event.Type)-5:] != "_cost") {
-				value.Mul(value, metric.MarginRate.Rat())
-			}
-			sum.Add(sum, value)
-		}
-	}
-	switch metric.Kind {
-	case engine.KindLTV, engine.KindRevenue:
-		return sum
-	case engine.KindCount:
-		return new(big.Rat).SetInt64(n)
-	case engine.KindRepeat:
-		if n < int64(metric.MinCount) {
-			return new(big.Rat)
-		}
-		return new(big.Rat).SetInt64(1)
-	case engine.KindRetention, engine.KindConversion, engine.KindClick:
-		return new(big.Rat).SetInt64(min(n, 1))
-	case engine.KindSurvival, engine.KindRatio: // not built
-	}
-	return nil
-}
-
-// totals computes what Totals should answer: customers per arm, and each metric in each arm.
-func (m *ledgerModel) totals(metrics []engine.Metric, maxDays int, asOf time.Time) (first *time.Time, arms map[string]int64, values map[string]armValue) {
-	for _, e := range m.enrolments {
-		if !e.EnrolledAt.After(asOf) && (first == nil || e.EnrolledAt.Before(*first)) {
-			first = &e.EnrolledAt
-		}
-	}
-	arms, values = map[string]int64{}, map[string]armValue{}
-	sums := map[string][2]*big.Rat{}
-	for _, e := range m.enrolments {
-		if first == nil || e.EnrolledAt.After(asOf) ||
-			(maxDays > 0 && !e.EnrolledAt.Before(first.Add(time.Duration(maxDays)*day))) {
-			continue
-		}
-		arms[string(e.Variant)]++
-		for i := range metrics {
-			metric := &metrics[i]
-			if e.EnrolledAt.Add(time.Duration(metric.Window.ToDay) * day).After(asOf) {
-				continue
-			}
-			key := string(metric.Key) + "/" + string(e.Variant)
-			total := values[key]
-			if _, ok := sums[key]; !ok {
-				sums[key] = [2]*big.Rat{new(big.Rat), new(big.Rat)}
-			}
-			x := m.value(metric, &e)
-			total.Mature++
-			if x.Sign() != 0 {
-				total.NonZero++
-			}
-			sums[key][0].Add(sums[key][0], x)
-			sums[key][1].Add(sums[key][1], new(big.Rat).Mul(x, x))
-			values[key] = total
-		}
-	}
-	for key, total := range values {
-		total.Sum, total.SumSquares = sums[key][0].RatString(), sums[key][1].RatString()
-		values[key] = total
-	}
-	return first, arms, values
-}
-
-// found is Totals in the form of the model.
-func foundTotals(t *engine.Totals) (arms map[string]int64, values map[string]armValue) {
-	arms, values = map[string]int64{}, map[string]armValue{}
-	for _, a := range t.Arms {
-		arms[string(a.Variant)] = a.Customers
-	}
-	for _, v := range t.Values {
-		values[string(v.Metric)+"/"+string(v.Variant)] = armValue{
-			Mature: v.Mature, NonZero: v.NonZero, Sum: v.Sum.Rat().RatString(), SumSquares: v.SumSquares.Rat().RatString(),
-		}
-	}
-	return arms, values
-}
-
 var eventTypes = []string{"order", "refund", "delivery_cost", "discost", "_cost"}
 
 func genMetrics(t *rapid.T) []engine.Metric {
-	kinds := []engine.MetricKind{
-		engine.KindLTV, engine.KindRetention, engine.KindRepeat, engine.KindRevenue, engine.KindCount,
-		engine.KindConversion, engine.KindClick,
-	}
+	genTypes := rapid.SliceOfNDistinct(rapid.SampledFrom(eventTypes), 1, 4, rapid.ID[string])
 	var metrics []engine.Metric
 	for i := range rapid.IntRange(1, 4).Draw(t, "metrics") {
 		from := rapid.IntRange(0, 3).Draw(t, "from_day")
 		m := engine.Metric{
-			Key: engine.MetricKey(fmt.Sprintf("m%d", i)), Kind: rapid.SampledFrom(kinds).Draw(t, "kind"),
-			Events: rapid.SliceOfNDistinct(rapid.SampledFrom(eventTypes), 1, 4, rapid.ID[string]).Draw(t, "events"),
+			Key: engine.MetricKey(fmt.Sprintf("m%d", i)), Kind: rapid.SampledFrom(engine.MetricKinds).Draw(t, "kind"),
+			Events: genTypes.Draw(t, "events"),
 			Window: &engine.Window{FromDay: from, ToDay: from + rapid.IntRange(1, 4).Draw(t, "days")},
 		}
 		if m.Kind.IsMoney() && rapid.Bool().Draw(t, "margin") {
 			m.MarginRate = amount(rapid.SampledFrom([]string{"0", "0.4", "0.333333333333", "1"}).Draw(t, "margin_rate"))
 		}
-		if m.Kind == engine.KindRepeat {
+		if (m.Kind.IsMoney() || m.Kind == engine.KindCount) && rapid.Bool().Draw(t, "capped") {
+			m.CapValue = amount(rapid.SampledFrom([]string{"1", "2.5", "1000000"}).Draw(t, "cap_value"))
+		}
+		switch m.Kind {
+		case engine.KindRepeat:
 			m.MinCount = rapid.IntRange(1, 3).Draw(t, "min_count")
+		case engine.KindRatio:
+			m.Denominator = genTypes.Draw(t, "denominator")
+		case engine.KindSurvival:
+			m.Window.FromDay = 0
+			if rapid.Bool().Draw(t, "any event") {
+				m.Events = nil
+			}
+			if m.InactivityDays = rapid.IntRange(0, 3).Draw(t, "inactivity_days"); m.InactivityDays == 0 {
+				m.ChurnEvent = "refund"
+			}
+		case engine.KindLTV, engine.KindRetention, engine.KindRevenue, engine.KindCount, engine.KindConversion, engine.KindClick:
 		}
 		metrics = append(metrics, m)
 	}
@@ -163,7 +71,7 @@ func genEvent(t *rapid.T, prefix string) engine.Event {
 		if value.Abs().GreaterThan(decimal.New(1, 12)) {
 			value = decimal.New(1, 12)
 		}
-		e.Value, e.Currency = &value, "EUR"
+		e.Value, e.Currency = &value, rapid.SampledFrom([]engine.Currency{"EUR", "EUR", "USD"}).Draw(t, "currency")
 	}
 	return e
 }
@@ -175,18 +83,44 @@ func shuffled[T any](t *rapid.T, all []T, label string) []T {
 	return rapid.Permutation(all).Draw(t, label)
 }
 
+// putRate books the rate of USD from a day on.
+func putRate(t *rapid.T, s *Store, date time.Time, rate string) {
+	t.Helper()
+	if err := s.inTx(context.Background(), s.bulk, func(tx *sqlx.Tx) error {
+		position, err := nextPosition(context.Background(), tx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`INSERT INTO rates (currency, valid_from, rate, position) VALUES ('USD', $1, $2, $3)`, date, rate, position); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`
+			INSERT INTO customer_changes (customer_id, position) SELECT DISTINCT customer_id, CAST($3 AS bigint) FROM events
+			WHERE currency = 'USD' AND occurred_at >= $1 AND occurred_at < $2`, date, date.Add(8*day), position)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Whatever comes in, in whatever order and batches, and whenever it is measured: the
-// totals are those of an exact computation over everything, to the last digit.
+// totals are those of an exact computation over everything, to the last digit. And what was
+// once computed can be computed again, whatever came in since.
 func TestTotalsEqualAnExactComputation(t *testing.T) {
 	s := newStore(t)
+	if err := s.FixReportingCurrency(t.Context(), "EUR"); err != nil {
+		t.Fatal(err)
+	}
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		ctx := context.Background()
 		run++
 		prefix := fmt.Sprintf("r%d-", run)
+		exec(t, s, `DELETE FROM rates`)
 		x := &engine.Experiment{Spec: engine.Spec{Key: engine.ExperimentKey(prefix + "test")}, Frozen: genMetrics(rt)}
 		x.Policy.MaxDays = rapid.IntRange(0, 4).Draw(rt, "max_days")
-		model := &ledgerModel{events: map[identity]engine.Event{}, enrolments: map[engine.CustomerID]engine.Enrolment{}}
+		x.Plan.Covariate = rapid.Bool().Draw(rt, "covariate")
+		model := newLedgerModel()
 
 		var events []engine.Event
 		for range rapid.IntRange(0, 30).Draw(rt, "events") {
@@ -200,33 +134,33 @@ func TestTotalsEqualAnExactComputation(t *testing.T) {
 				Variant: rapid.SampledFrom([]engine.VariantKey{"control", "warm"}).Draw(rt, "variant"),
 			})
 		}
+		type earlier struct {
+			view   engine.View
+			totals modelTotals
+		}
+		var before []earlier
 		compare := func() {
 			asOf := genTime(rt, "as of").Add(time.Duration(rapid.IntRange(0, 6).Draw(rt, "later")) * day)
-			got, err := s.Totals(ctx, x, asOf)
+			got, err := s.Totals(ctx, x, engine.View{AsOf: asOf})
 			if err != nil {
 				rt.Fatal(err)
 			}
-			first, arms, values := model.totals(x.Frozen, x.Policy.MaxDays, asOf)
-			gotArms, gotValues := foundTotals(got)
-			if (first == nil) != (got.First == nil) || (first != nil && !first.Equal(*got.First)) {
-				rt.Fatalf("first enrolment %v, want %v", got.First, first)
+			want := model.totals(x, asOf)
+			if diff := want.diff(foundTotals(got)); diff != "" {
+				rt.Fatalf("totals as of %v (-exact +totals):\n%s", asOf, diff)
 			}
-			if diff := cmp.Diff(arms, gotArms); diff != "" {
-				rt.Fatalf("customers per arm as of %v (-exact +totals):\n%s", asOf, diff)
-			}
-			if diff := cmp.Diff(values, gotValues); diff != "" {
-				rt.Fatalf("values as of %v (-exact +totals):\n%s", asOf, diff)
-			}
+			before = append(before, earlier{engine.View{AsOf: asOf, DataCut: &got.DataCut}, want})
 		}
 		for len(events)+len(enrolments) > 0 {
-			switch step := rapid.IntRange(0, 9).Draw(rt, "step"); {
+			switch step := rapid.IntRange(0, 10).Draw(rt, "step"); {
 			case step < 4 && len(events) > 0:
 				n := rapid.IntRange(1, len(events)).Draw(rt, "batch")
-				batch := events[:n]
+				batch := slices.Clone(events[:n])
 				events = events[n:]
 				if rapid.Bool().Draw(rt, "send again later") {
 					events = append(events, batch[0])
 				}
+				batch = slices.DeleteFunc(batch, func(e engine.Event) bool { return e.Currency == "USD" && model.rate(e.OccurredAt) == nil })
 				statuses, err := s.InsertEvents(ctx, batch)
 				if err != nil {
 					rt.Fatal(err)
@@ -279,28 +213,30 @@ func TestTotalsEqualAnExactComputation(t *testing.T) {
 				}
 			case step == 8:
 				compare()
+			case step == 9:
+				date := start.Truncate(day).AddDate(0, 0, rapid.IntRange(-9, 9).Draw(rt, "date"))
+				rate := rapid.SampledFrom([]string{"0.9", "1.1", "0.123456789012"}).Draw(rt, "rate")
+				putRate(rt, s, date, rate)
+				model.rates[date], _ = new(big.Rat).SetString(rate)
 			default:
 				events, enrolments = shuffled(rt, events, "events"), shuffled(rt, enrolments, "enrolments")
 			}
 		}
 		compare()
 		compare()
+		for _, b := range before {
+			got, err := s.Totals(ctx, x, b.view)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if diff := b.totals.diff(foundTotals(got)); diff != "" || got.Restated {
+				rt.Fatalf("totals as of %v at cut %d, computed again (-then +now):\n%s", b.view.AsOf, *b.view.DataCut, diff)
+			}
+		}
 		// Measured from nothing, the values are those that grew bit by bit.
-		asOf := start.Add(20 * day)
-		grown, err := s.Totals(ctx, x, asOf)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		exec(t, s, `DELETE FROM measures WHERE experiment = $1`, x.Key)
-		exec(t, s, `DELETE FROM measure_cuts WHERE experiment = $1`, x.Key)
-		afresh, err := s.Totals(ctx, x, asOf)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		grownArms, grownValues := foundTotals(grown)
-		arms, values := foundTotals(afresh)
-		if diff := cmp.Diff(values, grownValues) + cmp.Diff(arms, grownArms); diff != "" || grown.DataCut != afresh.DataCut {
-			rt.Fatalf("bit by bit differs from afresh (-afresh +bit by bit):\n%s", diff)
+		customers, differences, err := s.Recompute(ctx, x)
+		if err != nil || differences != 0 || customers != len(model.enrolments) {
+			rt.Fatalf("%d of the measures of %d customers differ from a recomputation, %v", differences, customers, err)
 		}
 	})
 }
@@ -342,7 +278,7 @@ func TestWindowEdges(t *testing.T) {
 		order("c", "last", "100", start.Add(3*day-time.Microsecond)),
 		order("c", "after", "1000", start.Add(3*day)),
 	)
-	got := must(s.Totals(t.Context(), x, start.Add(9*day)))(t)
+	got := must(s.Totals(t.Context(), x, engine.View{AsOf: start.Add(9 * day)}))(t)
 	// from_day is inside the window and to_day is not: 10 + 100.
 	if sum := got.Values[0].Sum.String(); sum != "110" {
 		t.Errorf("sum %s, want 110", sum)
@@ -362,7 +298,7 @@ func TestMaturityEdge(t *testing.T) {
 		{start.Add(3*day - time.Microsecond), 1, 0},
 		{start.Add(3 * day), 1, 1},
 	} {
-		got := must(s.Totals(t.Context(), x, tt.asOf))(t)
+		got := must(s.Totals(t.Context(), x, engine.View{AsOf: tt.asOf}))(t)
 		var enrolled, mature int64
 		for _, a := range got.Arms {
 			enrolled += a.Customers
@@ -384,11 +320,11 @@ func TestAsOfInThePast(t *testing.T) {
 	enrol(t, s, x.Key, "warm", start.Add(day), "later")
 	insert(t, s, order("early", "o1", "5", start.Add(time.Hour)), order("later", "o2", "7", start.Add(day+time.Hour)))
 	past := start.Add(2 * day)
-	if got := must(s.Totals(t.Context(), x, past))(t); got.Values[0].Mature != 1 || got.Values[0].Sum.String() != "5" {
+	if got := must(s.Totals(t.Context(), x, engine.View{AsOf: past}))(t); got.Values[0].Mature != 1 || got.Values[0].Sum.String() != "5" {
 		t.Errorf("as of day 2: %+v, want the early customer's 5", got.Values)
 	}
 	insert(t, s, order("early", "o3", "0.5", start.Add(2*time.Hour)))
-	if got := must(s.Totals(t.Context(), x, past))(t); got.Values[0].Sum.String() != "5.5" {
+	if got := must(s.Totals(t.Context(), x, engine.View{AsOf: past}))(t); got.Values[0].Sum.String() != "5.5" {
 		t.Errorf("after a late event: %s, want 5.5", got.Values[0].Sum)
 	}
 }
@@ -400,7 +336,7 @@ func TestMaxDaysEdge(t *testing.T) {
 	enrol(t, s, x.Key, "warm", start, "first")
 	enrol(t, s, x.Key, "warm", start.Add(2*day-time.Microsecond), "last")
 	enrol(t, s, x.Key, "warm", start.Add(2*day), "too late")
-	got := must(s.Totals(t.Context(), x, start.Add(10*day)))(t)
+	got := must(s.Totals(t.Context(), x, engine.View{AsOf: start.Add(10 * day)}))(t)
 	if got.Arms[0].Customers != 2 || got.Values[0].Mature != 2 {
 		t.Errorf("%d customers, %d mature, want the first and the last", got.Arms[0].Customers, got.Values[0].Mature)
 	}
@@ -442,7 +378,7 @@ func TestMeasuringAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	got := must(s.Totals(t.Context(), x, start.Add(20*day)))(t)
+	got := must(s.Totals(t.Context(), x, engine.View{AsOf: start.Add(20 * day)}))(t)
 	// 3 customers × 15 events × 1.1 = 49.5; squares 3 × 16.5² = 816.75.
 	if v := got.Values[0]; v.Sum.String() != "49.5" || v.SumSquares.String() != "816.75" {
 		t.Errorf("sum %s and squares %s, want 49.5 and 816.75", v.Sum, v.SumSquares)
