@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -8,11 +10,11 @@ import (
 )
 
 type assignmentBody struct {
-	Customer   *string                   `json:"customer"`
-	Customers  []string                  `json:"customers"`
-	Touchpoint string                    `json:"touchpoint"`
-	Attributes map[string]jsontext.Value `json:"attributes"`
-	Record     *bool                     `json:"record"`
+	Customer   *string        `json:"customer"`
+	Customers  []string       `json:"customers"`
+	Touchpoint string         `json:"touchpoint"`
+	Attributes jsontext.Value `json:"attributes"`
+	Record     *bool          `json:"record"`
 }
 
 type assignmentJSON struct {
@@ -42,6 +44,13 @@ func (s *Server) assign(c *gin.Context) (reply, error) {
 	}
 	request := engine.AssignRequest{Touchpoint: engine.TouchpointKey(b.Touchpoint), Record: true}
 	set(&request.Record, b.Record)
+	switch b.Attributes.Kind() {
+	case '{':
+		request.Attributes = json.RawMessage(b.Attributes)
+	case 'n', 0:
+	default:
+		return reply{}, at("/attributes", engine.Errorf(engine.KindMalformed, "wrong_type", "must be an object of attributes by name"))
+	}
 	switch {
 	case (b.Customer == nil) == (b.Customers == nil):
 		return reply{}, at("/customer", engine.Errorf(engine.KindInvalid, "customer_missing", "give either customer or customers"))

@@ -109,6 +109,7 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	before := ask("c1")
 	w.Cut()
+	s.away = true
 
 	for _, c := range []struct {
 		method, path string
@@ -151,6 +152,7 @@ func TestDatabaseAway(t *testing.T) {
 	s.post("/v1/events", "{").fails(http.StatusBadRequest, "malformed_json")
 
 	w.Mend()
+	s.away = false
 	s.get("/readyz").is(http.StatusOK)
 	// Who was answered meanwhile is enrolled now: nothing is lost.
 	if err := s.engine.Flush(t.Context()); err != nil || s.engine.Unrecorded() != 0 {

@@ -436,9 +436,6 @@ func TestStartNotBuilt(t *testing.T) {
 		code    string
 	}{
 		"group_sequential": {object{"plan": object{"method": "group_sequential"}}, "method_not_built"},
-		"audience":         {object{"audience": "true"}, "not_built"},
-		"ramp":             {object{"policy": object{"ramp": []float64{0.5, 1}}}, "not_built"},
-		"holdback":         {object{"policy": object{"holdback": 0.05}}, "not_built"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)

@@ -32,6 +32,8 @@ func targets() []target {
 			"direction": "increase", "margin_rate": "0.4", "min_count": 0, "churn_event": "", "inactivity_days": 0, "cap_quantile": 0.99, "cap_value": "100",
 		}},
 		{method: "PUT", path: "/v1/layers/new", good: object{"key": "new"}, optional: true},
+		{method: "PUT", path: "/v1/holdouts/new", good: object{"key": "new", "share": 0.05}},
+		{method: "PUT", path: "/v1/experiments/draft/overrides/c", good: object{"variant": "warm"}},
 		{method: "POST", path: "/v1/experiments", good: wholeExperiment, free: []string{"/variants/1/content"}},
 		{method: "PATCH", path: "/v1/experiments/draft", good: and(wholeExperiment, object{"key": "draft"}), free: []string{"/variants/1/content"}, headers: []option{ifMatch(`"1"`)}},
 		{method: "POST", path: "/v1/experiments/draft/start", good: object{"reason": "x"}, optional: true},

@@ -25,16 +25,23 @@ var (
 		"Seconds since this process last knew its configuration to be the newest. Above a few seconds it serves an old picture: the database is away, or refuses it.")
 	assignments = describe("assignments_total",
 		"Customers answered what they get at a touchpoint, by the reason of the answer.", "reason")
+	configurationRefused = describe("configuration_refused_total",
+		"Configurations and stored pictures that failed their checks. The last good one went on serving.")
 	enrolmentsWaiting = describe("enrolments_waiting",
-		"Enrolments answered that wait in this process for the database.")
+		"Enrolments answered that wait in this server's journal for the database.")
+	enrolmentsLag = describe("enrolments_lag_seconds",
+		"Seconds that the oldest enrolment in this server's journal has waited for the database.")
 	enrolmentsUnrecorded = describe("enrolments_unrecorded_total",
-		"Enrolments answered and lost, because too many waited for the database. Any is a reason to look.")
+		"Enrolments answered that could not be recorded, because the journal could not be written. Any makes its test unhealthy.")
+	identifiersLinked = describe("identifiers_linked", "Linked identifiers in this server's memory.")
+	customersEnrolled = describe("customers_enrolled", "Enrolled customers in this server's memory.")
 )
 
 // Describe implements prometheus.Collector.
 func (v *vitals) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		configurationVersion, configurationAge, assignments, enrolmentsWaiting, enrolmentsUnrecorded,
+		configurationVersion, configurationAge, configurationRefused, assignments, enrolmentsWaiting, enrolmentsLag,
+		enrolmentsUnrecorded, identifiersLinked, customersEnrolled,
 	} {
 		to <- d
 	}
@@ -53,6 +60,14 @@ func (v *vitals) Collect(to chan<- prometheus.Metric) {
 	for reason, n := range counts.Assignments {
 		send(assignments, prometheus.CounterValue, float64(n), string(reason))
 	}
+	lag := 0.0
+	if counts.Waiting > 0 {
+		lag = max(0, v.now().Sub(counts.WaitingSince).Seconds())
+	}
+	send(configurationRefused, prometheus.CounterValue, float64(counts.Refused))
 	send(enrolmentsWaiting, prometheus.GaugeValue, float64(counts.Waiting))
+	send(enrolmentsLag, prometheus.GaugeValue, lag)
+	send(identifiersLinked, prometheus.GaugeValue, float64(counts.Linked))
+	send(customersEnrolled, prometheus.GaugeValue, float64(counts.Enrolled))
 	send(enrolmentsUnrecorded, prometheus.CounterValue, float64(counts.Unrecorded))
 }

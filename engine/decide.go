@@ -52,7 +52,7 @@ func carryOut(c *Change, now time.Time) error {
 		if !ok {
 			return fmt.Errorf("decision %s names unknown variant %q", decision.ID, decision.Variant)
 		}
-		promote(c, winner, now)
+		return promote(c, winner, now)
 	case ActionStopHarm:
 		// A look that began before the last stop may ask for it again.
 		if !x.isStopped(decision.Variant) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,12 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/perennial-engine/perennial/engine/snapshot"
+	"github.com/perennial-engine/perennial/engine/people"
 )
 
-// Config is what an Engine is made of. All fields are required.
+// Config is what an Engine is made of. All fields are required but Journal and Pictures.
 type Config struct {
 	Store     Store
+	Journal   Journal  // nil in a process that answers no assignments
+	Pictures  Pictures // nil: the last picture is kept nowhere
 	Now       func() time.Time
 	Random    io.Reader // of salts, ids and secrets
 	Log       *slog.Logger
@@ -25,31 +28,44 @@ type Config struct {
 // Engine carries out the use cases. It is safe for concurrent use.
 type Engine struct {
 	store     Store
+	journal   Journal
+	pictures  Pictures
 	now       func() time.Time
 	random    io.Reader
 	log       *slog.Logger
 	reporting Currency
-	live      atomic.Pointer[live]
-	// unrecorded counts enrolments that were answered and lost.
-	unrecorded atomic.Int64
-	backlog    sync.Mutex  // guards waiting
-	waiting    []Enrolment // answered, and not recorded yet
-	assigned   reasonTally
-	confirmed  atomic.Pointer[time.Time] // when live was last known to be the newest
+
+	live       atomic.Pointer[live]
+	attributes attributeMemory
+	following  sync.Mutex // held by who brings people and attributes up to date
+	upTo       int64      // ingest position that people are at
+	stored     stored     // what the stored picture shows
+
+	assigned  reasonTally
+	confirmed atomic.Pointer[time.Time] // when live was last known to be the newest
+
+	toShip     chan struct{} // told when enrolments wait in the journal
+	unrecorded atomic.Int64  // enrolments answered and recorded nowhere
+	refused    atomic.Int64  // pictures that failed their checks
+	missing    struct {
+		sync.Mutex
+		from map[ExperimentKey]int64 // unrecorded enrolments not yet told the database
+	}
 }
 
-// live is what assignment and authentication read: never the database.
-type live struct {
-	version   int64
-	snapshot  *snapshot.Snapshot
-	keys      map[[32]byte]Key
-	startedAt map[ExperimentKey]time.Time
-}
-
-// New makes an engine. It serves nobody until Refresh has succeeded once.
+// New makes an engine. It serves nobody until Refresh or LoadPicture has succeeded once.
 func New(c Config) *Engine {
-	now := func() time.Time { return microseconds(c.Now()) }
-	return &Engine{store: c.Store, now: now, random: c.Random, log: c.Log, reporting: c.Reporting}
+	e := &Engine{
+		store: c.Store, journal: c.Journal, pictures: c.Pictures,
+		now:    func() time.Time { return microseconds(c.Now()) },
+		random: c.Random, log: c.Log, reporting: c.Reporting,
+		toShip: make(chan struct{}, 1),
+	}
+	if e.journal == nil {
+		e.journal = noJournal{}
+	}
+	e.missing.from = map[ExperimentKey]int64{}
+	return e
 }
 
 // Reporting is the reporting currency.
@@ -80,7 +96,7 @@ func (e *Engine) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if version == current.version {
+		if version == current.version() {
 			return nil
 		}
 	}
@@ -88,38 +104,71 @@ func (e *Engine) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return e.show(c)
+}
+
+// show swaps a configuration in, unless a newer one serves already.
+func (e *Engine) show(c *Configuration) error {
 	next, err := newLive(c)
 	if err != nil {
+		e.refused.Add(1)
 		return fmt.Errorf("configuration %d is refused: %w", c.Version, err)
 	}
 	for {
 		current := e.live.Load()
-		if current != nil && current.version >= next.version {
+		if current != nil && current.version() >= next.version() {
 			return nil
 		}
+		if current != nil {
+			next.people = current.people
+		} else {
+			next.people = people.New(next.secret())
+		}
 		if e.live.CompareAndSwap(current, next) {
+			next.retire()
+			if current == nil {
+				return e.recall(next)
+			}
 			return nil
 		}
 	}
 }
 
-// KeepFresh refreshes every interval until ctx ends, so that a change made by another
-// process shows here too, and records the enrolments that wait.
+// KeepFresh shows what other processes changed and ships what waits in the journal, until
+// ctx ends: when the database tells of a change, and every interval in case it does not.
 func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
+	changes := make(chan struct{}, 1)
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() {
+		e.store.Listen(ctx, func() {
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		})
+	})
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	saved := e.now()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
+		case <-e.toShip:
+			err = e.Flush(ctx)
+		case <-changes:
+			err = e.Refresh(ctx)
 		case <-tick.C:
-			if err := e.Refresh(ctx); err != nil && ctx.Err() == nil {
-				e.log.WarnContext(ctx, "configuration not refreshed; serving the last good one", "error", err)
-				continue
+			err = errors.Join(e.Refresh(ctx), e.Follow(ctx), e.Flush(ctx))
+			if now := e.now(); now.Sub(saved) >= saveEvery {
+				saved = now
+				err = errors.Join(err, e.SavePicture())
 			}
-			if err := e.Flush(ctx); err != nil && ctx.Err() == nil {
-				e.log.WarnContext(ctx, "enrolments still wait for the database", "error", err)
-			}
+		}
+		if err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, "not up to date with the database; serving what is known", "error", err)
 		}
 	}
 }
@@ -130,67 +179,6 @@ func (e *Engine) changed(ctx context.Context) {
 	if err := e.Refresh(ctx); err != nil {
 		e.log.WarnContext(ctx, "configuration not refreshed after a change", "error", err)
 	}
-}
-
-func newLive(c *Configuration) (*live, error) {
-	l := &live{
-		version:   c.Version,
-		keys:      make(map[[32]byte]Key, len(c.Keys)),
-		startedAt: make(map[ExperimentKey]time.Time, len(c.Live)),
-	}
-	for _, k := range c.Keys {
-		l.keys[k.Hash] = k
-	}
-	layers := make(map[LayerKey]string, len(c.Layers))
-	for _, layer := range c.Layers {
-		layers[layer.Key] = layer.Salt
-	}
-	touchpoints := make([]snapshot.Touchpoint, 0, len(c.Touchpoints))
-	for _, t := range c.Touchpoints {
-		touchpoints = append(touchpoints, snapshot.Touchpoint{
-			Key: string(t.Key), Channel: string(t.Channel), Content: t.Content,
-			PromotedBy: string(t.PromotedBy), PromotedVariant: string(t.PromotedVariant),
-		})
-	}
-	var experiments []snapshot.Experiment
-	for i := range c.Live {
-		x := &c.Live[i]
-		if x.StartedAt != nil {
-			l.startedAt[x.Key] = *x.StartedAt
-		}
-		if x.Assignment == AssignedByEngine {
-			experiments = append(experiments, x.picture(layers[x.Layer]))
-		}
-	}
-	picture, err := snapshot.New(c.Version, touchpoints, experiments)
-	if err != nil {
-		return nil, err
-	}
-	l.snapshot = picture
-	return l, nil
-}
-
-// picture is the experiment as assignment sees it. An arm stopped for harm serves
-// control's content and stays an arm.
-func (x *Experiment) picture(layerSalt string) snapshot.Experiment {
-	p := snapshot.Experiment{
-		Key: string(x.Key), Salt: x.Salt, LayerSalt: layerSalt, Slots: x.Slots,
-		Paused: x.Status == StatusPaused,
-	}
-	for _, t := range x.Touchpoints {
-		p.Touchpoints = append(p.Touchpoints, string(t))
-	}
-	control := x.Control()
-	for _, v := range x.Variants {
-		content := v.Content
-		if x.isStopped(v.Key) {
-			content = control.Content
-		}
-		variant := snapshot.Variant{Key: string(v.Key), Weight: v.Weight}
-		variant.Content = rawContent(content)
-		p.Variants = append(p.Variants, variant)
-	}
-	return p
 }
 
 // token is n random bytes as hexadecimal digits.

@@ -86,6 +86,19 @@ func (l *Layer) Entry() Entry {
 	return Entry{"layer.create", "layer/" + string(l.Key), Detail{"salt": l.Salt}}
 }
 
+// Entry is that of a new holdout.
+func (h *Holdout) Entry() Entry {
+	return Entry{"holdout.create", "holdout/" + string(h.Key), Detail{"share": h.Share().String(), "salt": h.Salt}}
+}
+
+// Entry is that of an override put or, without a variant, deleted. It does not say of whom.
+func (o Override) Entry() Entry {
+	if o.Variant == "" {
+		return Entry{"override.delete", "experiment/" + string(o.Experiment), nil}
+	}
+	return Entry{"override.put", "experiment/" + string(o.Experiment), Detail{"variant": o.Variant}}
+}
+
 // Entry is that of a new key.
 func (k *Key) Entry() Entry {
 	return Entry{"key.create", "key/" + k.ID, Detail{"name": k.Name, "scopes": k.Scopes}}

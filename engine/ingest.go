@@ -94,9 +94,9 @@ func (e *Engine) IngestEvents(ctx context.Context, events []Element[Event]) (*Re
 // IngestExposures takes exposures in and enrols the customers whom they show in a test.
 func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposure]) (*Receipt, error) {
 	now := e.now()
-	live := e.live.Load()
-	if live == nil {
-		return nil, Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
+	lookup, err := e.Lookup()
+	if err != nil {
+		return nil, err
 	}
 	reused := Rejection{Code: "id_reused", Detail: "another exposure of this customer has the same id and a different body"}
 	return batch(exposures, func(x *Exposure) error {
@@ -104,17 +104,17 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 		if err := x.validate(now); err != nil {
 			return err
 		}
-		if _, ok := live.snapshot.Touchpoint(string(x.Touchpoint)); !ok {
+		if _, ok := lookup.Snapshot().Touchpoint(string(x.Touchpoint)); !ok {
 			return Errorf(KindInvalid, "unknown_touchpoint", "there is no touchpoint %q", x.Touchpoint)
 		}
 		return nil
 	}, reused, func(good []Exposure) ([]RowStatus, error) {
 		for i := range good {
 			x := &good[i]
-			place, _ := live.snapshot.Touchpoint(string(x.Touchpoint))
-			answer, _ := live.snapshot.Assign(string(x.Touchpoint), string(x.Customer))
-			if answer.Enrol && !x.OccurredAt.Before(live.startedAt[ExperimentKey(answer.Experiment)]) {
-				entry := enrolmentOf(x.Customer, answer, place, x.OccurredAt)
+			place, _ := lookup.Snapshot().Touchpoint(string(x.Touchpoint))
+			answer, _ := lookup.Meet(string(x.Touchpoint), lookup.Visitor(x.Customer, nil))
+			if answer.Enrol && !x.OccurredAt.Before(lookup.live.startedAt[ExperimentKey(answer.Experiment)]) {
+				entry := enrolmentOf(x.Customer, &answer, place, x.OccurredAt)
 				x.Enrols = &entry
 			}
 		}

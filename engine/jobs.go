@@ -25,6 +25,7 @@ func ScheduledJobs() []Job {
 		{Name: "measure", Schedule: "* * * * *", Every: time.Minute, Deadline: 10 * time.Minute, run: (*Engine).measureAll},
 		{Name: "analyze", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).analyzeAll},
 		{Name: "decide", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).decideAll},
+		{Name: "ramp", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).rampAll},
 		{Name: "recompute", Schedule: "0 0 * * 1", Every: week, Deadline: 2 * time.Hour, run: (*Engine).recomputeAll},
 	}
 }
@@ -79,9 +80,12 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 	return rows, err
 }
 
-// RunJobNow is RunJob for a person: a run under way elsewhere, such as the scheduled one, is
-// waited for first, for at most so long.
+// RunJobNow is RunJob for a person: it sees what this process has answered, and a run under
+// way elsewhere, such as the scheduled one, is waited for first, for at most so long.
 func (e *Engine) RunJobNow(ctx context.Context, name string, wait time.Duration) (rows int, err error) {
+	if err := e.Flush(ctx); err != nil {
+		return 0, err
+	}
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
 	for {

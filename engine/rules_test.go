@@ -325,9 +325,6 @@ func TestWhatIsNotBuiltCannotStart(t *testing.T) {
 		{"anytime", func(*Experiment) {}, ""},
 		{"fixed", func(x *Experiment) { x.Plan.Method = MethodFixed }, ""},
 		{"group sequential", func(x *Experiment) { x.Plan.Method = MethodGroupSequential }, "method_not_built"},
-		{"audience", func(x *Experiment) { x.Audience = "true" }, "not_built"},
-		{"holdback", func(x *Experiment) { x.Policy.Holdback = 0.05 }, "not_built"},
-		{"ramp", func(x *Experiment) { x.Policy.Ramp = []float64{0.25, 1} }, "not_built"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := newScene().x

@@ -52,43 +52,49 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.act(ctx, a.Experiment, func(c *Change) error {
-		x := c.Experiment
-		if err := needStatus(x, "start", StatusDraft); err != nil {
+	return e.act(ctx, a.Experiment, func(c *Change) error { return e.begin(c, caps) })
+}
+
+// begin is the start of an experiment under the configuration's lock.
+func (e *Engine) begin(c *Change, caps foundCaps) error {
+	x := c.Experiment
+	if err := needStatus(x, "start", StatusDraft); err != nil {
+		return err
+	}
+	var v violations
+	x.checkReferences(&v, c.Metrics, c.Touchpoints, c.Layer.Key != "")
+	if err := v.err("experiment"); err != nil {
+		return err
+	}
+	x.Frozen = nil
+	for _, r := range x.Metrics.all() {
+		x.Frozen = append(x.Frozen, c.Metrics[r.key])
+	}
+	if err := x.notBuilt(); err != nil {
+		return err
+	}
+	if err := caps.fix(x.Frozen); err != nil {
+		return err
+	}
+	if err := c.noRamp("start"); err != nil {
+		return err
+	}
+	x.planSize()
+	for _, other := range c.Others {
+		if other.Layer != x.Layer {
+			return Errorf(KindInvalid, "layer_conflict",
+				"experiment %q runs on a touchpoint of this one in layer %q: tests that share a touchpoint must share a layer",
+				other.Key, other.Layer)
+		}
+	}
+	if x.Assignment == AssignedByEngine {
+		if err := x.takeSlots(c.Others); err != nil {
 			return err
 		}
-		var v violations
-		x.checkReferences(&v, c.Metrics, c.Touchpoints, c.Layer.Key != "")
-		if err := v.err("experiment"); err != nil {
-			return err
-		}
-		x.Frozen = nil
-		for _, r := range x.Metrics.all() {
-			x.Frozen = append(x.Frozen, c.Metrics[r.key])
-		}
-		if err := x.notBuilt(); err != nil {
-			return err
-		}
-		if err := caps.fix(x.Frozen); err != nil {
-			return err
-		}
-		x.planSize()
-		for _, other := range c.Others {
-			if other.Layer != x.Layer {
-				return Errorf(KindInvalid, "layer_conflict",
-					"experiment %q runs on a touchpoint of this one in layer %q: tests that share a touchpoint must share a layer",
-					other.Key, other.Layer)
-			}
-		}
-		if x.Assignment == AssignedByEngine {
-			if err := x.takeSlots(c.Others); err != nil {
-				return err
-			}
-		}
-		now := e.now()
-		x.Status, x.StartedAt = StatusRunning, &now
-		return nil
-	})
+	}
+	now := e.now()
+	x.Status, x.StartedAt = StatusRunning, &now
+	return nil
 }
 
 // planSize sees to it that the plan has an end, or a size to be tuned for.
@@ -176,8 +182,7 @@ func (e *Engine) Promote(ctx context.Context, a Action) (*Experiment, error) {
 				Fields:  []FieldError{{Pointer: "/variant", Detail: "must be a variant of the experiment other than control"}},
 			}
 		}
-		promote(c, variant, now)
-		return nil
+		return promote(c, variant, now)
 	})
 }
 
@@ -193,25 +198,6 @@ func (e *Engine) Approve(ctx context.Context, a Action) (*Experiment, error) {
 		}
 		c.Pending.ApprovedBy, c.Pending.Note = a.By, a.Reason
 		return carryOut(c, e.now())
-	})
-}
-
-// Rollback takes a promoted winner back: its touchpoints serve what they served before.
-func (e *Engine) Rollback(ctx context.Context, a Action) (*Experiment, error) {
-	return e.byPerson(ctx, a, ActionRollback, func(c *Change, now time.Time) error {
-		x := c.Experiment
-		if x.Outcome != OutcomePromoted || c.Promotion == nil {
-			return Errorf(KindConflict, "wrong_status", "cannot roll back experiment %q: it has no promoted winner", x.Key)
-		}
-		for key, before := range c.Promotion.Before {
-			// What somebody has put there since stays.
-			if t := c.Touchpoints[key]; t != nil && t.PromotedBy == x.Key {
-				t.Content, t.PromotedBy = before.Content, before.PromotedBy
-			}
-		}
-		c.Promotion.RolledBackAt = &now
-		x.Outcome = OutcomeRolledBack
-		return nil
 	})
 }
 
@@ -237,17 +223,4 @@ func (e *Engine) byPerson(ctx context.Context, a Action, what DecisionAction, ch
 
 func conclude(x *Experiment, outcome Outcome, now time.Time) {
 	x.Status, x.Outcome, x.ConcludedAt = StatusConcluded, outcome, &now
-}
-
-// promote makes the variant's content the touchpoints' own and keeps what was there.
-func promote(c *Change, winner Variant, now time.Time) {
-	c.Promotion = &Promotion{Variant: winner.Key, Before: map[TouchpointKey]Served{}, PromotedAt: now}
-	for key, content := range winner.Content {
-		if t := c.Touchpoints[key]; t != nil {
-			c.Promotion.Before[key] = Served{t.Content, t.PromotedBy}
-			t.Content, t.PromotedBy = content, c.Experiment.Key
-		}
-	}
-	c.Experiment.Winner = winner.Key
-	conclude(c.Experiment, OutcomePromoted, now)
 }

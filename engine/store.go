@@ -52,6 +52,12 @@ type Catalogue interface {
 	PutLayer(ctx context.Context, l *Layer, now time.Time) (created bool, err error)
 	Layer(ctx context.Context, key LayerKey) (*Layer, error)
 	Layers(ctx context.Context, p Page) ([]Layer, error)
+
+	// PutHoldout makes a holdout with the touchpoints' contents as they are now, or leaves the
+	// one that is there as it is.
+	PutHoldout(ctx context.Context, h *Holdout) (created bool, err error)
+	Holdout(ctx context.Context, key HoldoutKey) (*Holdout, error)
+	Holdouts(ctx context.Context, p Page) ([]Holdout, error)
 }
 
 // Experiments keeps experiments and the configuration that assignment reads.
@@ -69,8 +75,14 @@ type Experiments interface {
 	DeleteExperiment(ctx context.Context, key ExperimentKey, version int, now time.Time) error
 	// Configuration is one consistent picture of what assignment needs.
 	Configuration(ctx context.Context) (*Configuration, error)
+	// PutOverride answers KindInvalid when the experiment has limit overrides already.
+	PutOverride(ctx context.Context, o Override, limit int, now time.Time) (created bool, err error)
+	DeleteOverride(ctx context.Context, experiment ExperimentKey, customer CustomerID, now time.Time) error
 	// ConfigurationVersion grows with every change of the configuration.
 	ConfigurationVersion(ctx context.Context) (int64, error)
+	// Listen calls changed when the configuration has changed, and when it may have without
+	// the database being able to tell, until ctx ends. It is quick and not reliable: poll too.
+	Listen(ctx context.Context, changed func())
 	Decisions(ctx context.Context, key ExperimentKey, p Page) ([]Decision, error)
 	// PendingDecisions are those that wait to be carried out, oldest first.
 	PendingDecisions(ctx context.Context) ([]Decision, error)
@@ -83,23 +95,10 @@ type Change struct {
 	Metrics     map[MetricKey]Metric          // those the experiment names and that exist
 	Touchpoints map[TouchpointKey]*Touchpoint // likewise; altered content is written
 	Others      []Experiment                  // running or paused ones that share a touchpoint
+	Promoted    []PromotedExperiment          // others with a promotion in force that share a touchpoint
 	Promotion   *Promotion                    // the experiment's, if any; a new or altered one is written
 	Pending     *Decision                     // the decision that waits, if any; altered, it is written
 	Decision    *Decision                     // a new one to write
-}
-
-// A Promotion is a winner put in a touchpoint's place, and what was there before.
-type Promotion struct {
-	Variant      VariantKey
-	Before       map[TouchpointKey]Served
-	PromotedAt   time.Time
-	RolledBackAt *time.Time
-}
-
-// Served is what a touchpoint served before a promotion. The tags name its stored form.
-type Served struct {
-	Content    []byte        `json:"content"`
-	PromotedBy ExperimentKey `json:"promoted_by,omitempty"`
 }
 
 // Configuration is what assignment and authentication read.
@@ -108,7 +107,13 @@ type Configuration struct {
 	Touchpoints []PromotedTouchpoint
 	Layers      []Layer
 	Live        []Experiment
+	Promoted    []PromotedExperiment // whose promotion is in force, oldest first
+	Holdouts    []Holdout
+	Overrides   []Override      // of experiments that are not concluded
+	Drafts      []Experiment    // those with overrides
+	Over        []ExperimentKey // concluded, and no promotion of theirs in force
 	Keys        []Key
+	Secret      []byte // for keyed hashes of identifiers
 }
 
 // A PromotedTouchpoint is a touchpoint and the variant whose content it serves, if any.
@@ -142,6 +147,28 @@ type Ledger interface {
 	// MergeCustomers writes attributes over those known; it answers how many customers were new.
 	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)
 	Customer(ctx context.Context, id CustomerID) (*Customer, error)
+	// AttributesSince pages through customers in the order of their last change: those after
+	// a place, with the named attributes only.
+	AttributesSince(ctx context.Context, names []string, after AttributesAt) ([]CustomerAttributes, error)
+	// SeenAttributes are those of the names that some customer has; SeenEvents those of the
+	// types that have an event since a time.
+	SeenAttributes(ctx context.Context, names []string) ([]string, error)
+	SeenEvents(ctx context.Context, types []string, since time.Time) ([]string, error)
+	// AddUnrecorded counts enrolments that were answered and are missing, by test.
+	AddUnrecorded(ctx context.Context, from map[ExperimentKey]int64, now time.Time) error
+}
+
+// CustomerAttributes are some attributes of a customer, as a JSON object.
+type CustomerAttributes struct {
+	Customer   CustomerID
+	Attributes []byte
+	At         AttributesAt
+}
+
+// AttributesAt is a customer's place in the order of changes.
+type AttributesAt struct {
+	Position int64      `json:"position"`
+	Customer CustomerID `json:"customer"`
 }
 
 // Identities keeps which identifiers are one person.

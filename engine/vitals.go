@@ -14,33 +14,44 @@ type Vitals struct {
 	ConfigurationVersion int64     // 0 before the first one was loaded
 	ConfirmedAt          time.Time // when the configuration was last known to be the newest
 	Assignments          map[snapshot.Reason]int64
-	Waiting              int   // enrolments answered that wait for the database
-	Unrecorded           int64 // enrolments answered and lost
+	Refused              int64     // configurations and stored pictures that failed their checks
+	Waiting              int64     // enrolments answered that wait in the journal for the database
+	WaitingSince         time.Time // since when the oldest of them waits
+	Unrecorded           int64     // enrolments answered that could not be recorded
+	Linked               int64     // identifiers in memory that are linked
+	Enrolled             int64     // people in memory who are enrolled
 }
 
 // Vitals reads the numbers as they are now, without the database.
 func (e *Engine) Vitals() Vitals {
-	v := Vitals{Assignments: e.assigned.counts(), Unrecorded: e.Unrecorded()}
+	v := Vitals{Assignments: e.assigned.counts(), Unrecorded: e.Unrecorded(), Refused: e.refused.Load()}
 	if current := e.live.Load(); current != nil {
-		v.ConfigurationVersion = current.version
+		v.ConfigurationVersion = current.version()
+		known := current.people.Stats()
+		v.Linked, v.Enrolled = int64(known.Linked), int64(known.Enrolled)
 	}
 	if at := e.confirmed.Load(); at != nil {
 		v.ConfirmedAt = *at
 	}
-	e.backlog.Lock()
-	defer e.backlog.Unlock()
-	v.Waiting = len(e.waiting)
+	v.Waiting, v.WaitingSince = e.journal.Pending()
 	return v
 }
 
 // reasons are those of the contract, so that each is counted from the start.
 var reasons = [...]snapshot.Reason{
-	"forced", "held_out", "held_back", snapshot.Promoted, snapshot.Paused, snapshot.Assigned,
-	snapshot.NotInTraffic, "not_eligible", snapshot.Default,
+	snapshot.Forced, snapshot.HeldOut, snapshot.HeldBack, snapshot.Promoted, snapshot.Paused, snapshot.Assigned,
+	snapshot.NotInTraffic, snapshot.NotEligible, snapshot.Default,
 }
 
 // A reasonTally counts assignments by reason, at the cost of one addition a request.
 type reasonTally [len(reasons)]atomic.Int64
+
+// count adds one answer.
+func (t *reasonTally) count(reason snapshot.Reason) {
+	if r := slices.Index(reasons[:], reason); r >= 0 {
+		t[r].Add(1)
+	}
+}
 
 func (t *reasonTally) add(answers []Assigned) {
 	var counts [len(reasons)]int64

@@ -26,13 +26,13 @@ var (
 	// ledger tables grow with customers and can be distributed by customer_id.
 	ledger = []string{
 		"customer_changes", "customers", "enrolments", "enrolments_superseded", "erasures", "event_conflicts", "events",
-		"exposure_conflicts", "exposures", "identities", "measures",
+		"exposure_conflicts", "exposures", "identities", "measures", "overrides",
 	}
 	// configuration tables stay small and are the same everywhere.
 	configuration = []string{
 		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiments",
-		"goose_db_version", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
-		"metrics", "promotions", "rates", "reports", "touchpoints", "webhooks",
+		"goose_db_version", "holdouts", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
+		"metrics", "promotions", "rates", "reports", "touchpoints", "unrecorded_enrolments", "webhooks",
 	}
 )
 

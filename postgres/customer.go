@@ -30,7 +30,8 @@ func (s *Store) MergeCustomers(ctx context.Context, customers []engine.Customer,
 		attributes[i] = string(object)
 	}
 	err = s.inTx(ctx, s.bulk, func(tx *sqlx.Tx) error {
-		if _, err := nextPosition(ctx, tx); err != nil {
+		position, err := nextPosition(ctx, tx)
+		if err != nil {
 			return err
 		}
 		// A customer who stands twice in a batch is merged in the batch's order first.
@@ -43,17 +44,18 @@ func (s *Store) MergeCustomers(ctx context.Context, customers []engine.Customer,
 				LEFT JOIN jsonb_each(new.attributes) AS entry ON true
 				ORDER BY customer_id, entry.key, new.n DESC
 			), merged AS (
-				INSERT INTO customers AS old (customer_id, attributes, attribute_times, created_at, updated_at)
+				INSERT INTO customers AS old (customer_id, attributes, attribute_times, created_at, updated_at, position)
 				SELECT customer_id, coalesce(jsonb_object_agg(key, value) FILTER (WHERE key IS NOT NULL), '{}'),
-					coalesce(jsonb_object_agg(key, CAST($4 AS bigint)) FILTER (WHERE key IS NOT NULL), '{}'), $3, $3
+					coalesce(jsonb_object_agg(key, CAST($4 AS bigint)) FILTER (WHERE key IS NOT NULL), '{}'), $3, $3, $5
 				FROM flat GROUP BY customer_id
 				ON CONFLICT (customer_id) DO UPDATE SET
 					attributes = old.attributes || excluded.attributes,
-					attribute_times = old.attribute_times || excluded.attribute_times, updated_at = excluded.updated_at
+					attribute_times = old.attribute_times || excluded.attribute_times, updated_at = excluded.updated_at,
+					position = excluded.position
 				RETURNING xmax = 0 AS created
 			)
 			SELECT count(*) FILTER (WHERE created) FROM merged`,
-			pq.Array(ids), pq.Array(attributes), at, at.UnixMicro())
+			pq.Array(ids), pq.Array(attributes), at, at.UnixMicro(), position)
 	})
 	return created, err
 }

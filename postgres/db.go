@@ -25,6 +25,7 @@ import (
 type Store struct {
 	hot  *sqlx.DB // short statements that requests wait for
 	bulk *sqlx.DB // batches, measuring and reports
+	dsn  string   // for the listener, which has a connection of its own
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -54,7 +55,7 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{hot: hot, bulk: bulk}, nil
+	return &Store{hot: hot, bulk: bulk, dsn: dsn}, nil
 }
 
 func openPool(dsn string, l limits) (*sqlx.DB, error) {
@@ -202,9 +203,13 @@ func transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *
 	return translate(tx.Commit())
 }
 
-// touchConfiguration takes the configuration's lock and gives it a new version.
+// touchConfiguration takes the configuration's lock, gives it a new version, and tells
+// who listens once the transaction has committed.
 func touchConfiguration(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `UPDATE configuration SET version = version + 1`)
+	if _, err := tx.ExecContext(ctx, `UPDATE configuration SET version = version + 1`); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `SELECT pg_notify($1, '')`, configurationChannel)
 	return err
 }
 

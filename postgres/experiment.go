@@ -270,6 +270,9 @@ func loadChange(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*en
 	if c.Others, err = experiments(others); err != nil {
 		return nil, err
 	}
+	if c.Promoted, err = selectPromoted(ctx, tx, x); err != nil {
+		return nil, err
+	}
 	if c.Promotion, err = loadPromotion(ctx, tx, key); err != nil {
 		return nil, err
 	}
@@ -299,52 +302,4 @@ func saveExperiment(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) erro
 		pq.Array(texts[string](x.Metrics.Keys())), slots, frozen, pq.Array(texts[string](x.Stopped)),
 		x.UpdatedAt, x.StartedAt, x.ConcludedAt)
 	return err
-}
-
-// ConfigurationVersion implements engine.Experiments.
-func (s *Store) ConfigurationVersion(ctx context.Context) (int64, error) {
-	var version int64
-	err := s.hot.GetContext(ctx, &version, `SELECT version FROM configuration`)
-	return version, translate(err)
-}
-
-// Configuration implements engine.Experiments.
-func (s *Store) Configuration(ctx context.Context) (*engine.Configuration, error) {
-	c := &engine.Configuration{}
-	err := s.inSnapshot(ctx, s.hot, func(tx *sqlx.Tx) error {
-		if err := tx.GetContext(ctx, &c.Version, `SELECT version FROM configuration`); err != nil {
-			return err
-		}
-		var places []touchpointRow
-		if err := tx.SelectContext(ctx, &places, `
-			SELECT t.key, t.name, t.channel, t.stage, t.content, t.cost_amount, t.cost_currency,
-				t.created_at, t.updated_at,
-				coalesce(t.promoted_by, '') AS promoted_by, coalesce(p.variant, '') AS promoted_variant
-			FROM touchpoints t LEFT JOIN promotions p ON p.experiment = t.promoted_by`); err != nil {
-			return err
-		}
-		for i := range places {
-			c.Touchpoints = append(c.Touchpoints, engine.PromotedTouchpoint{
-				Touchpoint:      places[i].touchpoint(),
-				PromotedVariant: engine.VariantKey(places[i].PromotedVariant),
-			})
-		}
-		if err := tx.SelectContext(ctx, &c.Layers, `SELECT key, salt FROM layers`); err != nil {
-			return err
-		}
-		var live []experimentRow
-		if err := tx.SelectContext(ctx, &live, `
-			SELECT status, outcome, winner, version, spec, salt, slots, frozen, stopped,
-				created_at, updated_at, started_at, concluded_at
-			FROM experiments WHERE status IN ('running', 'paused') ORDER BY key`); err != nil {
-			return err
-		}
-		var err error
-		if c.Live, err = experiments(live); err != nil {
-			return err
-		}
-		c.Keys, err = selectKeys(ctx, tx)
-		return err
-	})
-	return c, err
 }

@@ -58,13 +58,14 @@ func (m *move) customers(ctx context.Context, tx *sqlx.Tx) error {
 			) AS entry
 			ORDER BY entry.key, entry.at DESC, entry.value DESC
 		)
-		INSERT INTO customers (customer_id, attributes, attribute_times, created_at, updated_at)
+		INSERT INTO customers (customer_id, attributes, attribute_times, created_at, updated_at, position)
 		SELECT $2, (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM newest),
-			(SELECT coalesce(jsonb_object_agg(key, at), '{}') FROM newest), min(created_at), max(updated_at)
+			(SELECT coalesce(jsonb_object_agg(key, at), '{}') FROM newest), min(created_at), max(updated_at), $3
 		FROM gone HAVING count(*) > 0
 		ON CONFLICT (customer_id) DO UPDATE SET attributes = excluded.attributes,
-			attribute_times = excluded.attribute_times, created_at = excluded.created_at, updated_at = excluded.updated_at`,
-		pq.Array(m.from), m.to); err != nil {
+			attribute_times = excluded.attribute_times, created_at = excluded.created_at, updated_at = excluded.updated_at,
+			position = excluded.position`,
+		pq.Array(m.from), m.to, m.position); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `DELETE FROM customers WHERE customer_id = ANY ($1)`, pq.Array(m.others()))

@@ -14,6 +14,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/journal"
 	"github.com/perennial-engine/perennial/internal/pgtest"
 )
 
@@ -80,8 +81,13 @@ func (r *randomness) Read(b []byte) (int, error) {
 // newEngine is one process on the store: seed tells its random ids from another's.
 func newEngine(t *testing.T, s *Store, c *clock, seed byte) *engine.Engine {
 	t.Helper()
+	kept, err := journal.Open(t.TempDir(), journal.Options{Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
 	e := engine.New(engine.Config{
-		Store: s, Now: c.Now, Random: newRandomness(seed), Log: slog.New(slog.DiscardHandler), Reporting: "EUR",
+		Store: s, Journal: kept, Now: c.Now, Random: newRandomness(seed), Log: slog.New(slog.DiscardHandler), Reporting: "EUR",
 	})
 	if err := e.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

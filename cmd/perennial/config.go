@@ -24,6 +24,7 @@ import (
 // PERENNIAL_LOG_LEVEL is --log-level. An empty value counts as not set.
 type Config struct {
 	Data              string        `env:"PERENNIAL_DATA" arg:"DIR" usage:"folder of the private PostgreSQL (default: perennial in your data folder)"`
+	State             string        `env:"PERENNIAL_STATE" arg:"DIR" usage:"folder of this server alone: enrolments on their way to the database, and what to serve without it (default: state in the data folder)"`
 	Addr              string        `env:"PERENNIAL_ADDR" envDefault:"127.0.0.1:8080" arg:"HOST:PORT" usage:"address the API listens on"`
 	DatabaseURL       SecretURL     `env:"PERENNIAL_DATABASE_URL" arg:"URL" usage:"PostgreSQL to use, postgres://user:password@host:5432/name"`
 	BootstrapKey      Secret        `env:"PERENNIAL_BOOTSTRAP_KEY" arg:"KEY" usage:"make this string an admin key at start"`
@@ -135,6 +136,9 @@ func loadConfig(environ map[string]string, flags *pflag.FlagSet) (Config, error)
 	err := env.ParseWithOptions(&config, env.Options{Environment: values})
 	if config.Data == "" {
 		config.Data = defaultData(runtime.GOOS, environ)
+	}
+	if config.State == "" && config.Data != "" {
+		config.State = filepath.Join(config.Data, "state")
 	}
 	return config, joinMistakes(unreadable(err, values), config.Validate())
 }

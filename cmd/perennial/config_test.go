@@ -32,7 +32,7 @@ func loadWith(t *testing.T, environ map[string]string, args ...string) (Config, 
 
 func TestLoadConfig(t *testing.T) {
 	defaults := Config{
-		Data: "/home/ada/.local/share/perennial", Addr: "127.0.0.1:8080", ReportingCurrency: "EUR",
+		Data: "/home/ada/.local/share/perennial", State: "/home/ada/.local/share/perennial/state", Addr: "127.0.0.1:8080", ReportingCurrency: "EUR",
 		ShutdownTimeout: 20 * time.Second, URL: "http://127.0.0.1:8080", LogLevel: "info", LogFormat: "text",
 	}
 	tests := []struct {

@@ -7,13 +7,13 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/worker"
 )
 
@@ -85,13 +85,14 @@ func (a *app) demo(ctx context.Context, config Config, options demoOptions) erro
 	if err != nil {
 		return err
 	}
+	config.State = filepath.Join(dir, "state")
 	return errors.Join(a.demoIn(ctx, dir, config, options), os.RemoveAll(dir))
 }
 
 func (a *app) demoIn(ctx context.Context, dir string, config Config, options demoOptions) (err error) {
 	started := time.Now()
 	stage := newStage(started, options.seed)
-	n, err := a.newNode(ctx, config, dir, true, stage.Now)
+	n, err := a.newNode(ctx, config, purpose{dir: dir, migrate: true, assigns: true}, stage.Now)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
@@ -102,10 +103,8 @@ func (a *app) demoIn(ctx context.Context, dir string, config Config, options dem
 	}
 	// From here on salts come from the stage too, so that a seed repeats who gets which
 	// variant. The key above, and all that are made after the play, are really random.
-	n.engine = engine.New(engine.Config{
-		Store: n.store, Now: stage.Now, Random: stage, Log: n.log, Reporting: n.engine.Reporting(),
-	})
-	if err := n.engine.Refresh(ctx); err != nil {
+	n.newEngine(stage)
+	if err := n.load(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
 	listener, err := n.listen(ctx)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 
 // refreshEvery is how often a process looks for changes that others made: a change shows
 // everywhere within two seconds.
-const refreshEvery = time.Second
+const refreshEvery = 500 * time.Millisecond
 
 // A node is an engine on its database, with what is needed to run it. close undoes all.
 type node struct {
@@ -31,12 +32,20 @@ type node struct {
 	now     func() time.Time
 	cluster *pglocal.Cluster // nil with a database of one's own
 	store   *postgres.Store
+	state   *state // nil in a process that answers no assignments
 	engine  *engine.Engine
 }
 
-// newNode opens the database, starting the private cluster when dir is not empty, and the
-// engine on it. It migrates only what is private, or when asked to.
-func (a *app) newNode(ctx context.Context, config Config, dir string, migrate bool, now func() time.Time) (n *node, err error) {
+// What a node is for.
+type purpose struct {
+	dir     string // of a private cluster; empty: the user's database
+	migrate bool
+	assigns bool // answers assignments, and so keeps a state
+}
+
+// newNode opens the database, starting the private cluster if there is to be one, and the
+// engine on it.
+func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() time.Time) (n *node, err error) {
 	n = &node{config: config, log: a.logger(config), now: now}
 	defer func() {
 		if err != nil {
@@ -44,8 +53,8 @@ func (a *app) newNode(ctx context.Context, config Config, dir string, migrate bo
 		}
 	}()
 	dsn := string(config.DatabaseURL)
-	if dir != "" {
-		n.cluster, err = pglocal.Start(ctx, pglocal.Options{Dir: dir, Log: n.log, Notice: a.stderr})
+	if p.dir != "" {
+		n.cluster, err = pglocal.Start(ctx, pglocal.Options{Dir: p.dir, Log: n.log, Notice: a.stderr})
 		if err != nil {
 			return n, err
 		}
@@ -54,24 +63,55 @@ func (a *app) newNode(ctx context.Context, config Config, dir string, migrate bo
 	if n.store, err = postgres.Open(dsn); err != nil {
 		return n, err
 	}
-	if migrate {
+	if p.migrate {
 		if _, err := n.store.Migrate(ctx); err != nil {
 			return n, err
 		}
 	}
-	currency := engine.Currency(config.ReportingCurrency)
-	if err := n.store.FixReportingCurrency(ctx, currency); err != nil {
-		return n, fmt.Errorf("cannot use the database: %w", err)
+	if p.assigns {
+		if n.state, err = openState(config.State, now, n.log); err != nil {
+			return n, fmt.Errorf("cannot use the folder of this server's state (choose another --state): %w", err)
+		}
 	}
-	n.engine = engine.New(engine.Config{Store: n.store, Now: now, Random: rand.Reader, Log: n.log, Reporting: currency})
-	return n, n.engine.Refresh(ctx)
+	n.newEngine(rand.Reader)
+	err = n.load(ctx)
+	return n, err
+}
+
+// newEngine makes the node's engine.
+func (n *node) newEngine(random io.Reader) {
+	n.engine = engine.New(n.state.config(engine.Config{
+		Store: n.store, Now: n.now, Random: random, Log: n.log, Reporting: engine.Currency(n.config.ReportingCurrency),
+	}))
+}
+
+// load reads what the engine works with: from the database or, where that is away, the
+// last picture on this machine.
+func (n *node) load(ctx context.Context) error {
+	err := n.store.FixReportingCurrency(ctx, n.engine.Reporting())
+	if err != nil && engine.KindOf(err) != engine.KindUnavailable {
+		return fmt.Errorf("cannot use the database: %w", err)
+	}
+	if err == nil {
+		if err = n.engine.Refresh(ctx); err == nil && n.state != nil {
+			err = n.engine.Follow(ctx)
+		}
+	}
+	if err == nil || n.state == nil || engine.KindOf(err) != engine.KindUnavailable {
+		return err
+	}
+	if failed := n.engine.LoadPicture(); failed != nil {
+		return fmt.Errorf("the database is away (%w), and there is nothing else to serve: %w", err, failed)
+	}
+	n.log.WarnContext(ctx, "the database is away: serving the last picture of this machine", "error", err)
+	return nil
 }
 
 // close ends what newNode began, in reverse.
 func (n *node) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, n.config.ShutdownTimeout)
 	defer cancel()
-	var failures []error
+	failures := []error{n.state.close()}
 	if n.store != nil {
 		failures = append(failures, n.store.Close())
 	}
@@ -157,7 +197,10 @@ func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) erro
 	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.ShutdownTimeout)
 	defer cancel()
 	if err := n.engine.Flush(flushing); err != nil {
-		failure = errors.Join(failure, fmt.Errorf("enrolments could not be recorded and are lost: %w", err))
+		n.log.WarnContext(ctx, "enrolments wait in this server's journal for its next start", "error", err)
+	}
+	if err := n.engine.SavePicture(); err != nil {
+		failure = errors.Join(failure, err)
 	}
 	return errors.Join(failure, <-worked)
 }

@@ -24,13 +24,13 @@ func (a *app) ownDatabase(cmd *cobra.Command) (Config, error) {
 }
 
 // onOwnDatabase runs an engine on the user's database for as long as do takes.
-func (a *app) onOwnDatabase(cmd *cobra.Command, do func(ctx context.Context, n *node) error) (err error) {
+func (a *app) onOwnDatabase(cmd *cobra.Command, p purpose, do func(ctx context.Context, n *node) error) (err error) {
 	config, err := a.ownDatabase(cmd)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	n, err := a.newNode(ctx, config, "", false, time.Now)
+	n, err := a.newNode(ctx, config, p, time.Now)
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,14 @@ func newServe(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API on your PostgreSQL",
-		Long:  `Runs the API alone. "perennial migrate" prepares the database, "perennial worker" runs the jobs.`,
+		Long: `Runs the API alone. "perennial migrate" prepares the database, "perennial worker" runs the jobs.
+Without the database it goes on answering assignments, from a start too: each server keeps in its own --state
+folder what it last served and the enrolments that the database does not have yet.`,
 		Example: `  perennial serve --database-url 'postgres://perennial@db/perennial?sslmode=require'
   PERENNIAL_BOOTSTRAP_KEY=a-long-secret perennial serve --addr 0.0.0.0:8080`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onOwnDatabase(cmd, func(ctx context.Context, n *node) error {
+			return a.onOwnDatabase(cmd, purpose{assigns: true}, func(ctx context.Context, n *node) error {
 				if n.config.BootstrapKey != "" {
 					if _, err := n.adminKey(ctx); err != nil {
 						return err
@@ -61,7 +63,7 @@ func newServe(a *app) *cobra.Command {
 			})
 		},
 	}
-	addSettings(cmd.Flags(), "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
+	addSettings(cmd.Flags(), "addr", "database-url", "state", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
 	return cmd
 }
 
@@ -74,7 +76,7 @@ job runs in one at a time.`,
 		Example: `  perennial worker --database-url 'postgres://perennial@db/perennial?sslmode=require'`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onOwnDatabase(cmd, func(ctx context.Context, n *node) error {
+			return a.onOwnDatabase(cmd, purpose{}, func(ctx context.Context, n *node) error {
 				go n.engine.KeepFresh(ctx, refreshEvery)
 				n.log.InfoContext(ctx, "working")
 				return worker.Run(ctx, n.engine, n.log, n.config.ShutdownTimeout)

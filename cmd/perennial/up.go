@@ -35,7 +35,7 @@ func newUp(a *app) *cobra.Command {
 			return a.up(cmd.Context(), config)
 		},
 	}
-	addSettings(cmd.Flags(), "data", "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
+	addSettings(cmd.Flags(), "data", "state", "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
 	return cmd
 }
 
@@ -46,7 +46,7 @@ func (a *app) up(ctx context.Context, config Config) (err error) {
 			return usagef("no home folder is known: say where to keep the data with --data DIR")
 		}
 	}
-	n, err := a.newNode(ctx, config, dir, true, time.Now)
+	n, err := a.newNode(ctx, config, purpose{dir: dir, migrate: true, assigns: true}, time.Now)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,10 @@ const SlotCount = 10_000
 
 // U32 is the first four bytes, big-endian, of SHA-256 of the UTF-8 text salt + ":" + id.
 func U32(salt, id string) uint32 {
-	sum := sha256.Sum256([]byte(salt + ":" + id))
+	// Most salts and identifiers fit, and then nothing is allocated.
+	text := make([]byte, 0, 320)
+	text = append(append(append(text, salt...), ':'), id...)
+	sum := sha256.Sum256(text)
 	return binary.BigEndian.Uint32(sum[:4])
 }
 

@@ -82,3 +82,29 @@ func (p *Person) Enrolments(yield func(Enrolment) bool) {
 		}
 	}
 }
+
+// KeyIn is the assignment key of the enrolment that serves an experiment, of the person
+// behind an identifier; without such an enrolment the person's own key.
+func (r *Registry) KeyIn(identifier, experiment string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m, ok := r.find(identifier)
+	if !ok {
+		return identifier
+	}
+	p := r.member(m).owner
+	known := r.person(p)
+	if known.block == 0 {
+		return r.text(known.root)
+	}
+	rows := r.shards[p.shard()].ledger.rowsAt(known.block)
+	for i := range rows {
+		if n := rows[i].arm &^ more; n != none && r.arms.arms[n].experiment == experiment {
+			return r.text(rows[i].key)
+		}
+		if rows[i].arm&more == 0 {
+			break
+		}
+	}
+	return r.text(rows[0].key)
+}

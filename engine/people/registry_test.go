@@ -2,6 +2,7 @@ package people
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -98,6 +99,37 @@ func TestRegistryFollowsTheFacts(t *testing.T) {
 			compare(t, r, m.see)
 			if got, want := r.Stats(), m.stats(); got != want {
 				t.Fatalf("stats %+v, want %+v", got, want)
+			}
+		}
+	})
+}
+
+// KeyIn is the key of the enrolment that serves an experiment; without one, the person's.
+func TestKeyIn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, m := sized(secret, 4), newModel()
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			if rapid.Bool().Draw(t, "link") {
+				a, b := rapid.SampledFrom(identifiers).Draw(t, "a"), rapid.SampledFrom(identifiers).Draw(t, "b")
+				r.Link(a, b)
+				m.link(a, b)
+				continue
+			}
+			e := drawEnrolment(t)
+			r.Enrol(e)
+			m.enrol(e)
+		}
+		if rapid.Bool().Draw(t, "retire") {
+			r.Retire("tone")
+			m.retired["tone"] = true
+		}
+		for _, identifier := range identifiers {
+			person := m.see(identifier)
+			for _, experiment := range experiments {
+				want := stdcmp.Or(person.keyOf(experiment), person.Key)
+				if got := r.KeyIn(identifier, experiment); got != want {
+					t.Fatalf("%q in %s: key %q, want %q", identifier, experiment, got, want)
+				}
 			}
 		}
 	})

@@ -1,72 +1,31 @@
-// Package snapshot is the immutable picture that assignment reads: every touchpoint and
-// the running tests on it, built and checked as a whole and swapped as a whole.
 package snapshot
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/perennial-engine/perennial/engine/assign"
 )
-
-// Reason says why a customer got what they got.
-type Reason string
-
-// The reasons this version can give, first that applies.
-const (
-	Paused       Reason = "paused"
-	Assigned     Reason = "assigned"
-	Promoted     Reason = "promoted"
-	NotInTraffic Reason = "not_in_traffic"
-	Default      Reason = "default"
-)
-
-// A Touchpoint and, when a winner was promoted there, the test and variant it comes from.
-type Touchpoint struct {
-	Key             string
-	Channel         string
-	Content         json.RawMessage
-	PromotedBy      string
-	PromotedVariant string
-}
-
-// An Experiment that is running or paused.
-type Experiment struct {
-	Key         string
-	Salt        string
-	LayerSalt   string
-	Slots       assign.Slots
-	Paused      bool
-	Touchpoints []string
-	Variants    []Variant // in stored order
-}
-
-// A Variant of an experiment. A touchpoint absent from Content serves its own.
-type Variant struct {
-	Key     string
-	Weight  int
-	Content map[string]json.RawMessage
-}
-
-// An Answer is what a customer gets at a touchpoint. Experiment and Variant are empty
-// where none applies. Enrol is set when this contact makes the customer part of the test.
-type Answer struct {
-	Content    json.RawMessage
-	Experiment string
-	Variant    string
-	Reason     Reason
-	Enrol      bool
-}
 
 // Snapshot answers assignments. It is never changed after New.
 type Snapshot struct {
 	version     int64
 	touchpoints map[string]*place
+	keys        []string // of the touchpoints, sorted
+	attributes  []string // that audiences name, sorted
 }
 
+// place is a touchpoint and all that can happen there.
 type place struct {
 	Touchpoint
-	tests []*test
+	tests      []*test
+	promotions []*promotion
+	holdouts   []holdout
+	forced     []Answer // what overrides give, beside forcedTo
+	forcedTo   []string // the customers of forced, by one of their identifiers
 }
 
 type test struct {
@@ -74,38 +33,91 @@ type test struct {
 	weights []int
 }
 
-// New builds a snapshot. It refuses a picture that could give wrong answers: unknown
-// touchpoints, bad weights, and tests that share a touchpoint and a slot.
-func New(version int64, touchpoints []Touchpoint, experiments []Experiment) (*Snapshot, error) {
-	s := &Snapshot{version: version, touchpoints: make(map[string]*place, len(touchpoints))}
-	for _, t := range touchpoints {
+type promotion struct {
+	Promotion
+	salt string
+}
+
+type holdout struct {
+	salt      string
+	share     int
+	createdAt time.Time
+	content   json.RawMessage
+}
+
+// New builds a snapshot. It refuses a picture that could give wrong answers: what stands
+// twice, unknown touchpoints, bad weights and shares, and tests that share a touchpoint and
+// a slot.
+func New(p Picture) (*Snapshot, error) {
+	s := &Snapshot{version: p.Version, touchpoints: make(map[string]*place, len(p.Touchpoints))}
+	for _, t := range p.Touchpoints {
+		if s.touchpoints[t.Key] != nil {
+			return nil, fmt.Errorf("snapshot: touchpoint %s stands twice", t.Key)
+		}
 		s.touchpoints[t.Key] = &place{Touchpoint: t}
 	}
-	for _, x := range experiments {
-		running := &test{Experiment: x}
-		for _, v := range x.Variants {
-			if v.Weight < 1 {
-				return nil, fmt.Errorf("snapshot: experiment %s: weight %d of variant %s", x.Key, v.Weight, v.Key)
-			}
-			running.weights = append(running.weights, v.Weight)
+	s.keys = slices.Sorted(maps.Keys(s.touchpoints))
+	for _, x := range p.Experiments {
+		if err := s.addExperiment(x); err != nil {
+			return nil, err
 		}
-		if len(running.weights) == 0 || x.Salt == "" || x.LayerSalt == "" {
-			return nil, fmt.Errorf("snapshot: experiment %s has no variants or no salt", x.Key)
+	}
+	for _, promoted := range p.Promotions {
+		if err := s.addPromotion(promoted); err != nil {
+			return nil, err
 		}
-		for _, key := range x.Touchpoints {
-			at, ok := s.touchpoints[key]
-			if !ok {
-				return nil, fmt.Errorf("snapshot: experiment %s: unknown touchpoint %s", x.Key, key)
+	}
+	for _, h := range p.Holdouts {
+		if h.Salt == "" || h.Share < 0 || h.Share > assign.SlotCount {
+			return nil, fmt.Errorf("snapshot: holdout %s has no salt or a share of %d", h.Key, h.Share)
+		}
+		for key, at := range s.touchpoints {
+			at.holdouts = append(at.holdouts, holdout{h.Salt, h.Share, h.CreatedAt, h.Contents[key]})
+			if h.Contents[key] == nil {
+				return nil, fmt.Errorf("snapshot: holdout %s has no content for touchpoint %s", h.Key, key)
 			}
-			for _, other := range at.tests {
-				if other.LayerSalt != x.LayerSalt || overlap(other.Slots, x.Slots) {
-					return nil, fmt.Errorf("snapshot: experiments %s and %s overlap at %s", other.Key, x.Key, key)
-				}
-			}
-			at.tests = append(at.tests, running)
+		}
+	}
+	for _, o := range p.Overrides {
+		if err := s.addOverride(o); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
+}
+
+func (s *Snapshot) addExperiment(x Experiment) error {
+	running := &test{Experiment: x}
+	for i, v := range x.Variants {
+		if v.Weight < 1 {
+			return fmt.Errorf("snapshot: experiment %s: weight %d of variant %s", x.Key, v.Weight, v.Key)
+		}
+		if slices.ContainsFunc(x.Variants[:i], func(o Variant) bool { return o.Key == v.Key }) {
+			return fmt.Errorf("snapshot: experiment %s: variant %s stands twice", x.Key, v.Key)
+		}
+		running.weights = append(running.weights, v.Weight)
+	}
+	if len(running.weights) == 0 || x.Salt == "" || x.LayerSalt == "" {
+		return fmt.Errorf("snapshot: experiment %s has no variants or no salt", x.Key)
+	}
+	for _, key := range x.Touchpoints {
+		at, ok := s.touchpoints[key]
+		if !ok {
+			return fmt.Errorf("snapshot: experiment %s: unknown touchpoint %s", x.Key, key)
+		}
+		for _, other := range at.tests {
+			if other.LayerSalt != x.LayerSalt || overlap(other.Slots, x.Slots) {
+				return fmt.Errorf("snapshot: experiments %s and %s overlap at %s", other.Key, x.Key, key)
+			}
+		}
+		at.tests = append(at.tests, running)
+	}
+	for _, name := range x.Audience.Attributes() {
+		if at, found := slices.BinarySearch(s.attributes, name); !found {
+			s.attributes = slices.Insert(s.attributes, at, name)
+		}
+	}
+	return nil
 }
 
 func overlap(a, b assign.Slots) bool {
@@ -119,8 +131,43 @@ func overlap(a, b assign.Slots) bool {
 	return false
 }
 
+func (s *Snapshot) addPromotion(p Promotion) error {
+	if p.Salt == "" || p.Holdback < 0 || p.Holdback > p.Reached || p.Reached > assign.SlotCount {
+		return fmt.Errorf("snapshot: promotion of %s has no salt or reaches %d past a holdback of %d", p.Experiment, p.Reached, p.Holdback)
+	}
+	running := &promotion{p, p.Salt + "/promotion"}
+	for _, key := range p.Touchpoints {
+		if at := s.touchpoints[key]; at != nil { // a touchpoint may have been deleted since
+			at.promotions = append(at.promotions, running)
+		}
+	}
+	return nil
+}
+
+func (s *Snapshot) addOverride(o Override) error {
+	for _, key := range o.Touchpoints {
+		at, ok := s.touchpoints[key]
+		if !ok {
+			return fmt.Errorf("snapshot: override of %s: unknown touchpoint %s", o.Experiment, key)
+		}
+		answer := Answer{Content: at.Content, Experiment: o.Experiment, Version: o.Version, Variant: o.Variant.Key, Reason: Forced}
+		if content, ok := o.Variant.Content[key]; ok {
+			answer.Content = content
+		}
+		at.forced, at.forcedTo = append(at.forced, answer), append(at.forcedTo, o.Customer)
+	}
+	return nil
+}
+
 // Version is the version of the configuration that the snapshot shows.
 func (s *Snapshot) Version() int64 { return s.version }
+
+// Touchpoints are the keys of all touchpoints, sorted. The slice must not be changed.
+func (s *Snapshot) Touchpoints() []string { return s.keys }
+
+// Attributes are the names of the attributes that running audiences ask for, sorted. The
+// slice must not be changed.
+func (s *Snapshot) Attributes() []string { return s.attributes }
 
 // Touchpoint finds a touchpoint by its key.
 func (s *Snapshot) Touchpoint(key string) (Touchpoint, bool) {
@@ -129,42 +176,4 @@ func (s *Snapshot) Touchpoint(key string) (Touchpoint, bool) {
 		return Touchpoint{}, false
 	}
 	return at.Touchpoint, true
-}
-
-// Assign answers what the customer with this assignment key gets at a touchpoint; ok is
-// false when there is no such touchpoint. A customer in a test's slots belongs to that
-// test; a promoted winner is for everyone else.
-func (s *Snapshot) Assign(touchpoint, key string) (answer Answer, ok bool) {
-	at, ok := s.touchpoints[touchpoint]
-	if !ok {
-		return Answer{}, false
-	}
-	own := Answer{Content: at.Content, Reason: Default}
-	if len(at.tests) > 0 {
-		slot := assign.Slot(at.tests[0].LayerSalt, key)
-		for _, x := range at.tests {
-			if x.Slots.Contains(slot) {
-				return x.assign(touchpoint, key, own), true
-			}
-		}
-		own.Reason = NotInTraffic
-	}
-	if at.PromotedBy != "" {
-		own.Reason, own.Experiment, own.Variant = Promoted, at.PromotedBy, at.PromotedVariant
-	}
-	return own, true
-}
-
-func (x *test) assign(touchpoint, key string, own Answer) Answer {
-	own.Experiment = x.Key
-	if x.Paused {
-		own.Reason = Paused
-		return own
-	}
-	variant := x.Variants[assign.Pick(x.Salt, key, x.weights)]
-	if content, ok := variant.Content[touchpoint]; ok {
-		own.Content = content
-	}
-	own.Variant, own.Reason, own.Enrol = variant.Key, Assigned, true
-	return own
 }

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/perennial-engine/perennial/engine/assign"
+	"github.com/perennial-engine/perennial/engine/people"
 	"github.com/perennial-engine/perennial/engine/snapshot"
 )
 
@@ -41,12 +42,47 @@ func tone(slots assign.Slots) snapshot.Experiment {
 
 func build(t *testing.T, touchpoints []snapshot.Touchpoint, experiments ...snapshot.Experiment) *snapshot.Snapshot {
 	t.Helper()
-	s, err := snapshot.New(7, touchpoints, experiments)
+	return paint(t, snapshot.Picture{Version: 7, Touchpoints: touchpoints, Experiments: experiments})
+}
+
+func paint(t *testing.T, p snapshot.Picture) *snapshot.Snapshot {
+	t.Helper()
+	s, err := snapshot.New(p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
+
+// crowd is who is known; attributes are those of everyone.
+type crowd struct {
+	*people.Registry
+	attributes map[string]any
+}
+
+func nobody() crowd { return crowd{Registry: people.New([32]byte{})} }
+
+// visit asks what someone gets at the touchpoint mail.
+func (c crowd) visit(s *snapshot.Snapshot, touchpoint, identifier string) (snapshot.Answer, bool) {
+	person := c.Find(identifier)
+	return s.Assign(touchpoint, &snapshot.Customer{
+		Identifier: identifier, Person: person, Know: knowledge{c, identifier},
+	})
+}
+
+type knowledge struct {
+	crowd
+	identifier string
+}
+
+func (k knowledge) Attributes() map[string]any { return k.attributes }
+
+func (k knowledge) Is(identifier string) bool {
+	own, other := k.Find(k.identifier), k.Find(identifier)
+	return own.Root() == other.Root()
+}
+
+func (k knowledge) KeyIn(experiment string) string { return k.Registry.KeyIn(k.identifier, experiment) }
 
 // customer finds one whose slot and variant are as wanted.
 func customer(t *testing.T, slotFrom, slotTo, variant int) string {
@@ -94,15 +130,15 @@ func TestReasons(t *testing.T) {
 		},
 		{
 			"in the treatment", mail(), &lower, warm,
-			snapshot.Answer{Content: content("warm"), Experiment: "tone", Variant: "warm", Reason: snapshot.Assigned, Enrol: true},
+			snapshot.Answer{Content: content("warm"), Experiment: "tone", Variant: "warm", Reason: snapshot.Assigned, Enrol: true, Key: warm},
 		},
 		{
 			"in control, which has no content of its own", mail(), &lower, control,
-			snapshot.Answer{Content: content("own"), Experiment: "tone", Variant: "control", Reason: snapshot.Assigned, Enrol: true},
+			snapshot.Answer{Content: content("own"), Experiment: "tone", Variant: "control", Reason: snapshot.Assigned, Enrol: true, Key: control},
 		},
 		{
 			"in control of a test against a winner", promoted, &lower, control,
-			snapshot.Answer{Content: content("winner"), Experiment: "tone", Variant: "control", Reason: snapshot.Assigned, Enrol: true},
+			snapshot.Answer{Content: content("winner"), Experiment: "tone", Variant: "control", Reason: snapshot.Assigned, Enrol: true, Key: control},
 		},
 		{
 			"outside the traffic", mail(), &lower, outside,
@@ -122,7 +158,7 @@ func TestReasons(t *testing.T) {
 		},
 		{
 			"in an arm that was stopped", mail(), &stopped, warm,
-			snapshot.Answer{Content: content("own"), Experiment: "tone", Variant: "warm", Reason: snapshot.Assigned, Enrol: true},
+			snapshot.Answer{Content: content("own"), Experiment: "tone", Variant: "warm", Reason: snapshot.Assigned, Enrol: true, Key: warm},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +167,7 @@ func TestReasons(t *testing.T) {
 				experiments = append(experiments, *tt.experiment)
 			}
 			s := build(t, []snapshot.Touchpoint{tt.touchpoint}, experiments...)
-			got, ok := s.Assign("mail", tt.customer)
+			got, ok := nobody().visit(s, "mail", tt.customer)
 			if !ok {
 				t.Fatal("no such touchpoint")
 			}
@@ -144,7 +180,7 @@ func TestReasons(t *testing.T) {
 
 func TestUnknownTouchpoint(t *testing.T) {
 	s := build(t, []snapshot.Touchpoint{mail()})
-	if _, ok := s.Assign("web", "c1"); ok {
+	if _, ok := nobody().visit(s, "web", "c1"); ok {
 		t.Error("a touchpoint that is not there answered")
 	}
 	if _, ok := s.Touchpoint("web"); ok {
@@ -166,8 +202,8 @@ func TestTestsExcludeEachOtherAndSpanChannels(t *testing.T) {
 	seen := map[string]int{}
 	for i := range 2000 {
 		key := fmt.Sprintf("c%d", i)
-		onMail, _ := s.Assign("mail", key)
-		onWeb, _ := s.Assign("web", key)
+		onMail, _ := nobody().visit(s, "mail", key)
+		onWeb, _ := nobody().visit(s, "web", key)
 		seen[onMail.Experiment]++
 		switch {
 		case onMail.Experiment == "tone" && (onWeb.Experiment != "tone" || onWeb.Variant != onMail.Variant):
@@ -193,6 +229,7 @@ func TestPoisonedPicturesAreRefused(t *testing.T) {
 		{"no salt", func(x *snapshot.Experiment) { x.Salt = "" }, "no salt"},
 		{"no salt of the layer", func(x *snapshot.Experiment) { x.LayerSalt = "" }, "no salt"},
 		{"unknown touchpoint", func(x *snapshot.Experiment) { x.Touchpoints = []string{"web"} }, "unknown touchpoint web"},
+		{"a variant twice", func(x *snapshot.Experiment) { x.Variants[1].Key = "control" }, "stands twice"},
 		{"overlapping slots", func(x *snapshot.Experiment) { x.Slots = assign.Slots{{4999, 5000}} }, "overlap at mail"},
 		{"another layer on the same touchpoint", func(x *snapshot.Experiment) { x.LayerSalt = "2" }, "overlap at mail"},
 	} {
@@ -200,7 +237,10 @@ func TestPoisonedPicturesAreRefused(t *testing.T) {
 			poisoned := tone(assign.Slots{{5000, 10_000}})
 			poisoned.Key = "poisoned"
 			tt.poison(&poisoned)
-			s, err := snapshot.New(1, []snapshot.Touchpoint{mail()}, []snapshot.Experiment{tone(assign.Slots{{0, 5000}}), poisoned})
+			s, err := snapshot.New(snapshot.Picture{
+				Version: 1, Touchpoints: []snapshot.Touchpoint{mail()},
+				Experiments: []snapshot.Experiment{tone(assign.Slots{{0, 5000}}), poisoned},
+			})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error %v, want one about %q", err, tt.want)
 			}
@@ -223,7 +263,9 @@ func TestReadersNeverSeeAMixture(t *testing.T) {
 		at.Content = content(fmt.Sprintf("own-%d", version))
 		x := tone(assign.Slots{{0, 5000}})
 		x.Variants[1].Content["mail"] = content(fmt.Sprintf("warm-%d", version))
-		s, err := snapshot.New(int64(version), []snapshot.Touchpoint{at}, []snapshot.Experiment{x})
+		s, err := snapshot.New(snapshot.Picture{
+			Version: int64(version), Touchpoints: []snapshot.Touchpoint{at}, Experiments: []snapshot.Experiment{x},
+		})
 		if err != nil {
 			t.Error(err)
 		}
@@ -237,8 +279,8 @@ func TestReadersNeverSeeAMixture(t *testing.T) {
 		readers.Go(func() {
 			for range 2000 {
 				s := live.Load()
-				a, _ := s.Assign("mail", inside)
-				b, _ := s.Assign("mail", outside)
+				a, _ := nobody().visit(s, "mail", inside)
+				b, _ := nobody().visit(s, "mail", outside)
 				if string(a.Content) != string(content(fmt.Sprintf("warm-%d", s.Version()))) ||
 					string(b.Content) != string(content(fmt.Sprintf("own-%d", s.Version()))) {
 					t.Errorf("version %d answered %s and %s", s.Version(), a.Content, b.Content)
@@ -263,12 +305,14 @@ func TestAssignFollowsTheArithmetic(t *testing.T) {
 		for i, w := range weights {
 			x.Variants = append(x.Variants, snapshot.Variant{Key: fmt.Sprint(i), Weight: w})
 		}
-		s, err := snapshot.New(1, []snapshot.Touchpoint{mail()}, []snapshot.Experiment{x})
+		s, err := snapshot.New(snapshot.Picture{
+			Version: 1, Touchpoints: []snapshot.Touchpoint{mail()}, Experiments: []snapshot.Experiment{x},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		key := rapid.StringN(1, 20, -1).Draw(t, "key")
-		got, _ := s.Assign("mail", key)
+		got, _ := nobody().visit(s, "mail", key)
 		if in := slots.Contains(assign.Slot(layerSalt, key)); in != got.Enrol {
 			t.Fatalf("in the slots: %v, enrolled: %v", in, got.Enrol)
 		}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/perennial-engine/perennial/engine/assign"
+	"github.com/perennial-engine/perennial/engine/snapshot"
+)
+
+// A Promotion is a winner put in its touchpoints' place, and what was there before. The
+// winning arm's customers have it at once; all others have p = U32(salt + "/promotion", key)
+// in ten-thousandths: below the holdback they keep what was there, and of the rest each
+// step of the ramp brings the winner to a larger share, by ascending p.
+type Promotion struct {
+	Variant      VariantKey
+	Before       map[TouchpointKey]Served
+	PromotedAt   time.Time
+	Step         int // index of the ramp's step in force
+	SteppedAt    time.Time
+	EndedAt      *time.Time // when its ramp and its holdback were over, or it was rolled back
+	RolledBackAt *time.Time
+}
+
+// Served is what a touchpoint served before a promotion. The tags name its stored form.
+type Served struct {
+	Content    []byte        `json:"content"`
+	PromotedBy ExperimentKey `json:"promoted_by,omitempty"`
+}
+
+// A PromotedExperiment is a concluded experiment whose promotion is still in force.
+type PromotedExperiment struct {
+	Experiment
+	Promotion Promotion
+}
+
+// promote makes the variant's content the touchpoints' own and keeps what was there.
+func promote(c *Change, winner Variant, now time.Time) error {
+	if err := c.noRamp("promote a variant of"); err != nil {
+		return err
+	}
+	x := c.Experiment
+	c.Promotion = &Promotion{Variant: winner.Key, Before: map[TouchpointKey]Served{}, PromotedAt: now, SteppedAt: now}
+	for key, content := range winner.Content {
+		if t := c.Touchpoints[key]; t != nil {
+			c.Promotion.Before[key] = Served{t.Content, t.PromotedBy}
+			t.Content, t.PromotedBy = content, x.Key
+		}
+	}
+	if !c.Promotion.ramping(&x.Policy) && x.Policy.Holdback == 0 {
+		c.Promotion.EndedAt = &now
+	}
+	x.Winner = winner.Key
+	conclude(x, OutcomePromoted, now)
+	return nil
+}
+
+// noRamp answers an error while a promotion on one of the experiment's touchpoints is
+// still being ramped up.
+func (c *Change) noRamp(action string) error {
+	for i := range c.Promoted {
+		if p := &c.Promoted[i]; p.Promotion.ramping(&p.Policy) {
+			return Errorf(KindConflict, "ramp_in_progress",
+				"cannot %s experiment %q: the winner of %q is still being ramped up on a touchpoint of this one",
+				action, c.Experiment.Key, p.Key)
+		}
+	}
+	return nil
+}
+
+// ramping reports whether a step of the ramp is still to come.
+func (p *Promotion) ramping(policy *Policy) bool { return p.Step < len(policy.Ramp)-1 }
+
+// heldBack is the holdback in ten-thousandths, half up.
+func (p *Promotion) heldBack(policy *Policy) int {
+	return int(math.Floor(policy.Holdback*assign.SlotCount + 0.5))
+}
+
+// reached is up to where in ten-thousandths the winner has come: the step's share of those
+// who are not held back, half up.
+func (p *Promotion) reached(policy *Policy) int {
+	held := p.heldBack(policy)
+	if !p.ramping(policy) {
+		return assign.SlotCount
+	}
+	return held + int(math.Floor(policy.Ramp[p.Step]*float64(assign.SlotCount-held)+0.5))
+}
+
+// picture is the promotion as assignment sees it. served finds what a touchpoint served
+// before, by the experiment it came from.
+func (x *PromotedExperiment) picture(variantOf map[ExperimentKey]VariantKey) snapshot.Promotion {
+	p := snapshot.Promotion{
+		Experiment: string(x.Key), Version: x.Version, Variant: string(x.Promotion.Variant), Salt: x.Salt,
+		Before:   make(map[string]snapshot.Served, len(x.Promotion.Before)),
+		Holdback: x.Promotion.heldBack(&x.Policy), Reached: x.Promotion.reached(&x.Policy),
+	}
+	for _, t := range x.Touchpoints {
+		p.Touchpoints = append(p.Touchpoints, string(t))
+	}
+	for _, v := range x.Variants {
+		p.Variants = append(p.Variants, snapshot.Variant{Key: string(v.Key), Weight: v.Weight, Content: rawContent(v.Content)})
+	}
+	for key, before := range x.Promotion.Before {
+		p.Before[string(key)] = snapshot.Served{
+			Content: json.RawMessage(before.Content), PromotedBy: string(before.PromotedBy),
+			PromotedVariant: string(variantOf[before.PromotedBy]),
+		}
+	}
+	return p
+}
+
+// Rollback takes a promoted winner back: its touchpoints serve what they served before.
+func (e *Engine) Rollback(ctx context.Context, a Action) (*Experiment, error) {
+	return e.byPerson(ctx, a, ActionRollback, func(c *Change, now time.Time) error {
+		if c.Experiment.Outcome != OutcomePromoted || c.Promotion == nil {
+			return Errorf(KindConflict, "wrong_status", "cannot roll back experiment %q: it has no promoted winner", c.Experiment.Key)
+		}
+		rollBack(c, now)
+		return nil
+	})
+}
+
+func rollBack(c *Change, now time.Time) {
+	for key, before := range c.Promotion.Before {
+		// What somebody has put there since stays.
+		if t := c.Touchpoints[key]; t != nil && t.PromotedBy == c.Experiment.Key {
+			t.Content, t.PromotedBy = before.Content, before.PromotedBy
+		}
+	}
+	c.Promotion.RolledBackAt, c.Promotion.EndedAt = &now, &now
+	c.Experiment.Outcome = OutcomeRolledBack
+}
+
+// rampAll is the ramp job: it takes each promotion to its next step when that is due, and
+// ends it when its ramp and its holdback are over.
+func (e *Engine) rampAll(ctx context.Context) (int, error) {
+	c, err := e.store.Configuration(ctx)
+	if err != nil {
+		return 0, err
+	}
+	moved := 0
+	var failures []error
+	for i := range c.Promoted {
+		key := c.Promoted[i].Key
+		_, err := e.act(ctx, key, func(c *Change) error {
+			if c.Promotion == nil || !c.Promotion.advance(&c.Experiment.Policy, e.now()) {
+				return Errorf(KindConflict, "not_due", "nothing to do for the promotion of %q", key)
+			}
+			return nil
+		})
+		switch {
+		case err == nil:
+			moved++
+		case KindOf(err) != KindConflict:
+			failures = append(failures, fmt.Errorf("experiment %s: %w", key, err))
+		}
+	}
+	return moved, errors.Join(failures...)
+}
+
+// advance makes the step that is due, if any. A late run makes one step, not several: each
+// is to be watched for as long as the policy says.
+func (p *Promotion) advance(policy *Policy, now time.Time) bool {
+	switch {
+	case p.EndedAt != nil:
+		return false
+	case p.ramping(policy):
+		if now.Before(p.SteppedAt.Add(time.Duration(policy.RampHours) * time.Hour)) {
+			return false
+		}
+		p.Step, p.SteppedAt = p.Step+1, now
+		if policy.Holdback == 0 && !p.ramping(policy) {
+			p.EndedAt = &now
+		}
+		return true
+	case now.Before(p.PromotedAt.Add(time.Duration(policy.HoldbackDays) * 24 * time.Hour)):
+		return false
+	}
+	p.EndedAt = &now
+	return true
+}

@@ -1,0 +1,205 @@
+package snapshot
+
+import (
+	"time"
+
+	"github.com/perennial-engine/perennial/engine/assign"
+	"github.com/perennial-engine/perennial/engine/people"
+)
+
+// A Customer is who asks, as memory knows them.
+type Customer struct {
+	Identifier string
+	Person     people.Person
+	Know       Knowledge
+}
+
+// Knowledge answers what is asked only here and there.
+type Knowledge interface {
+	// Attributes are the customer's, stored and sent, for an audience.
+	Attributes() map[string]any
+	// Is reports whether another identifier names the same person.
+	Is(identifier string) bool
+	// KeyIn is the assignment key of the person's enrolment in an experiment.
+	KeyIn(experiment string) string
+}
+
+// Assign answers what a customer gets at a touchpoint; ok is false when there is no such
+// touchpoint. The first that applies:
+//
+//   - a forced variant;
+//   - a holdout, which binds who had no enrolment before it;
+//   - the test the customer is enrolled in: neither traffic nor audience is asked again;
+//   - the holdback of a promotion, which keeps who it holds out of later tests;
+//   - a running test with the customer's slot, if they are in its audience;
+//   - a promoted winner, once its ramp has reached the customer;
+//   - the touchpoint's own content.
+//
+// A running test comes before a promotion, so that the next test on a touchpoint can
+// assign (docs/adr/0007).
+func (s *Snapshot) Assign(touchpoint string, c *Customer) (answer Answer, ok bool) {
+	at, ok := s.touchpoints[touchpoint]
+	if !ok {
+		return Answer{}, false
+	}
+	if answer, ok := at.override(c); ok {
+		return answer, true
+	}
+	for i := range at.holdouts {
+		if h := &at.holdouts[i]; h.binds(&c.Person) {
+			return Answer{Content: h.content, Reason: HeldOut}, true
+		}
+	}
+	if x, variant := at.enrolled(&c.Person); x != nil {
+		return x.serve(at, variant), true
+	}
+	for _, p := range at.promotions {
+		if answer, ok := p.holdsBack(at, c); ok {
+			return answer, true
+		}
+	}
+	reason := Default
+	if len(at.tests) > 0 {
+		answer, found := at.enter(c)
+		if found && answer.Reason != NotEligible {
+			return answer, true
+		}
+		reason = NotInTraffic
+		if found {
+			reason = NotEligible
+		}
+	}
+	return at.own(c, reason), true
+}
+
+func (at *place) override(c *Customer) (Answer, bool) {
+	for i, customer := range at.forcedTo {
+		if customer == c.Identifier || (c.Person.Linked() && c.Know.Is(customer)) {
+			return at.forced[i], true
+		}
+	}
+	return Answer{}, false
+}
+
+func (h *holdout) binds(p *people.Person) bool {
+	if assign.Slot(h.salt, p.Key()) >= h.share {
+		return false
+	}
+	first, enrolled := p.First()
+	return !enrolled || !first.Before(h.createdAt)
+}
+
+// enrolled finds the test of this touchpoint that the person is in; of several, which a
+// link can bring about, the one entered first.
+func (at *place) enrolled(p *people.Person) (found *test, variant string) {
+	if _, ever := p.First(); !ever {
+		return nil, ""
+	}
+	var since time.Time
+	for _, x := range at.tests {
+		if arm, at, ok := p.Enrolled(x.Key); ok && (found == nil || at.Before(since)) {
+			found, variant, since = x, arm, at
+		}
+	}
+	return found, variant
+}
+
+// serve is what an arm of the test gets here.
+func (x *test) serve(at *place, variant string) Answer {
+	answer := Answer{Content: at.Content, Experiment: x.Key, Version: x.Version, Reason: Paused}
+	if x.Paused {
+		return answer
+	}
+	for i := range x.Variants {
+		if x.Variants[i].Key == variant {
+			if content, ok := x.Variants[i].Content[at.Key]; ok {
+				answer.Content = content
+			}
+		}
+	}
+	answer.Variant, answer.Reason = variant, Assigned
+	return answer
+}
+
+// enter is what the test with the customer's slot says to who is in none yet; found is
+// false when no test has the slot.
+func (at *place) enter(c *Customer) (answer Answer, found bool) {
+	key := c.Person.Key()
+	slot := assign.Slot(at.tests[0].LayerSalt, key)
+	for _, x := range at.tests {
+		if !x.Slots.Contains(slot) {
+			continue
+		}
+		switch {
+		case x.Paused:
+			return x.serve(at, ""), true
+		case x.Audience != nil && !x.Audience.Matches(c.Know.Attributes(), at.Channel):
+			return Answer{Reason: NotEligible}, true
+		}
+		answer := x.serve(at, x.Variants[assign.Pick(x.Salt, key, x.weights)].Key)
+		answer.Enrol, answer.Key = true, key
+		return answer, true
+	}
+	return Answer{}, false
+}
+
+// share is the customer's place in the order of the promotion, of 10,000. Who is in the
+// winning arm has the winner already.
+func (p *promotion) share(c *Customer) (n int, arm string) {
+	key := c.Person.Key()
+	arm, _, ok := c.Person.Enrolled(p.Experiment)
+	switch {
+	case ok && arm == p.Variant:
+		return -1, arm
+	case ok && c.Person.Linked():
+		key = c.Know.KeyIn(p.Experiment)
+	}
+	return assign.Slot(p.salt, key), arm
+}
+
+func (p *promotion) holdsBack(at *place, c *Customer) (Answer, bool) {
+	if p.Holdback == 0 {
+		return Answer{}, false
+	}
+	if n, _ := p.share(c); n < 0 || n >= p.Holdback {
+		return Answer{}, false
+	}
+	answer := Answer{Content: at.Content, Experiment: p.Experiment, Version: p.Version, Reason: HeldBack}
+	if before, ok := p.Before[at.Key]; ok {
+		answer.Content = before.Content
+	}
+	return answer, true
+}
+
+// own is what the touchpoint gives to who is in no test: its content, unless a winner is
+// there that the ramp has not brought to them yet. reason is why they are in no test.
+func (at *place) own(c *Customer, reason Reason) Answer {
+	for _, p := range at.promotions {
+		before, replaced := p.Before[at.Key]
+		if !replaced || p.Reached == assign.SlotCount {
+			continue
+		}
+		n, arm := p.share(c)
+		if n < p.Reached {
+			continue
+		}
+		answer := Answer{Content: before.Content, Experiment: before.PromotedBy, Variant: before.PromotedVariant, Reason: reason}
+		if before.PromotedBy != "" {
+			answer.Reason = Promoted
+		}
+		for i := range p.Variants {
+			// They keep the arm they met while the test ran.
+			if v := &p.Variants[i]; v.Key == arm {
+				answer.Experiment, answer.Version, answer.Variant, answer.Reason = p.Experiment, p.Version, arm, Assigned
+				if content, ok := v.Content[at.Key]; ok {
+					answer.Content = content
+				}
+			}
+		}
+		return answer
+	}
+	if at.PromotedBy != "" {
+		return Answer{Content: at.Content, Experiment: at.PromotedBy, Variant: at.PromotedVariant, Reason: Promoted}
+	}
+	return Answer{Content: at.Content, Reason: reason}
+}

@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+type promotionRow struct {
+	Experiment   string       `db:"experiment"`
+	Variant      string       `db:"variant"`
+	Before       []byte       `db:"served_before"`
+	PromotedAt   time.Time    `db:"promoted_at"`
+	Step         int          `db:"step"`
+	SteppedAt    time.Time    `db:"stepped_at"`
+	EndedAt      sql.NullTime `db:"ended_at"`
+	RolledBackAt sql.NullTime `db:"rolled_back_at"`
+}
+
+func (r *promotionRow) promotion() (*engine.Promotion, error) {
+	p := &engine.Promotion{
+		Variant: engine.VariantKey(r.Variant), PromotedAt: r.PromotedAt, Step: r.Step, SteppedAt: r.SteppedAt,
+		EndedAt: timeOf(r.EndedAt), RolledBackAt: timeOf(r.RolledBackAt),
+	}
+	return p, json.Unmarshal(r.Before, &p.Before)
+}
+
+func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*engine.Promotion, error) {
+	var r promotionRow
+	err := tx.GetContext(ctx, &r, `
+		SELECT experiment, variant, served_before, promoted_at, step, stepped_at, ended_at, rolled_back_at
+		FROM promotions WHERE experiment = $1`, key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil // most experiments have no promotion
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.promotion()
+}
+
+func savePromotion(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
+	p := c.Promotion
+	if p == nil {
+		return nil
+	}
+	before, err := json.Marshal(p.Before)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO promotions (experiment, variant, served_before, promoted_at, step, stepped_at, ended_at, rolled_back_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (experiment) DO UPDATE SET step = excluded.step, stepped_at = excluded.stepped_at,
+			ended_at = excluded.ended_at, rolled_back_at = excluded.rolled_back_at`,
+		c.Experiment.Key, p.Variant, before, p.PromotedAt, p.Step, p.SteppedAt, p.EndedAt, p.RolledBackAt)
+	return err
+}
+
+// selectPromoted reads the experiments whose promotion is in force, oldest first: those
+// that share a touchpoint with x, or all of them where x is nil.
+func selectPromoted(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) ([]engine.PromotedExperiment, error) {
+	var touchpoints []string
+	key := engine.ExperimentKey("")
+	if x != nil {
+		key, touchpoints = x.Key, texts[string](x.Touchpoints)
+	}
+	var promotions []promotionRow
+	if err := tx.SelectContext(ctx, &promotions, `
+		SELECT p.experiment, p.variant, p.served_before, p.promoted_at, p.step, p.stepped_at, p.ended_at, p.rolled_back_at
+		FROM promotions p JOIN experiments x ON x.key = p.experiment
+		WHERE p.ended_at IS NULL AND x.key <> $1 AND ($1 = '' OR x.touchpoints && $2)
+		ORDER BY p.promoted_at, p.experiment`, key, pq.Array(touchpoints)); err != nil {
+		return nil, err
+	}
+	keys := make([]string, 0, len(promotions))
+	for i := range promotions {
+		keys = append(keys, promotions[i].Experiment)
+	}
+	var rows []experimentRow
+	if err := tx.SelectContext(ctx, &rows, `
+		SELECT status, outcome, winner, version, spec, salt, slots, frozen, stopped,
+			created_at, updated_at, started_at, concluded_at
+		FROM experiments WHERE key = ANY ($1)`, pq.Array(keys)); err != nil {
+		return nil, err
+	}
+	named := map[string]*engine.Experiment{}
+	for i := range rows {
+		x, err := rows[i].experiment()
+		if err != nil {
+			return nil, err
+		}
+		named[string(x.Key)] = x
+	}
+	promoted := make([]engine.PromotedExperiment, 0, len(promotions))
+	for i := range promotions {
+		p, err := promotions[i].promotion()
+		if err != nil {
+			return nil, err
+		}
+		promoted = append(promoted, engine.PromotedExperiment{Experiment: *named[promotions[i].Experiment], Promotion: *p})
+	}
+	return promoted, nil
+}
