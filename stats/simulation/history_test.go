@@ -109,8 +109,14 @@ func tableHistory(b *book) {
 	b.historySplit(h)
 }
 
-// historyFraction: a run of a history costs as much as ten others.
-const historyFraction = 2
+// historyFraction is the part of the runs that a history gets, each of which costs as
+// much as ten others.
+func (b *book) historyFraction() int {
+	if b.long() {
+		return 2
+	}
+	return 6
+}
 
 // historyAlike has no treatment.
 func (b *book) historyAlike(h simulation.History, capAt float64) {
@@ -126,7 +132,7 @@ func (b *book) historyAlike(h simulation.History, capAt float64) {
 			rule = equalRule
 		}
 		for _, limit := range []float64{0, capAt} {
-			if !b.long() && (limit == 0 || weights[1] == 9) {
+			if !b.long() && (limit == 0 || weights[0] != 4) {
 				continue
 			}
 			scenario := replay(h, weights...)
@@ -135,7 +141,7 @@ func (b *book) historyAlike(h simulation.History, capAt float64) {
 			if limit > 0 {
 				name += ", p99 of payers"
 			}
-			results := b.play(scenario, methods(rule), historyFraction)
+			results := b.play(scenario, methods(rule), b.historyFraction())
 			open, planned := results[7], results[8]
 			b.row(name, append(figures(results, rejected), open.Ship, planned.Ship), reference{}, percent)
 			goal := "(b)"
@@ -170,7 +176,7 @@ func (b *book) historyPulled(h simulation.History) {
 	} {
 		scenario := replay(h, 1, 1)
 		scenario.Pull, scenario.Outcome = row.pull, row.outcome
-		results := b.play(scenario, methods, historyFraction)
+		results := b.play(scenario, methods, b.historyFraction())
 		cs, gs := results[1], results[2]
 		b.row(row.name, append(figures(results, rejected), cs.Ship, gs.Ship), reference{}, percent)
 		if row.outcome == simulation.Matured {
@@ -206,7 +212,7 @@ func (b *book) historyLifted(h simulation.History, capAt float64) {
 		r := b.play(scenario, []simulation.Method{
 			simulation.FinalLook().Guarded(row.rule), gsOBF.Guarded(row.rule),
 			simulation.Sequence("CS at N", 1).Guarded(row.rule), simulation.Naive().After(row.rule),
-		}, historyFraction)
+		}, b.historyFraction())
 		b.row(row.name, []simulation.Figure{r[0].Ship, r[1].Ship, r[2].Ship, r[1].Covered, r[2].Covered, r[3].Covered}, reference{}, percent)
 		b.atLeast("(g)", "CDNOW "+row.name+", GS OBF, repeated", r[1].Covered, 0.94)
 		b.atLeast("(g)", "CDNOW "+row.name+", CS at N", r[2].Covered, 0.94)
@@ -220,7 +226,7 @@ func (b *book) historyFamily(h simulation.History) {
 		"cap of money", columnsFamily)
 	f := simulation.ReplayFamily{Replay: replay(h, 1, 1, 1, 1), Looks: 30}
 	f.Cap = payerQuantile(h, 28, 0.99)
-	r := f.Run(*flagRuns/historyFraction, b.nextSeed())
+	r := f.Run(*flagRuns/b.historyFraction(), b.nextSeed())
 	b.row("p99 of payers", figuresFamily(r), reference{}, percent)
 	b.atMost("(d)", "CDNOW, 3 treatments x 3 metrics, CS with Holm", r.SequenceHolm, 0.05)
 	b.atMost("(d)", "CDNOW, 3 treatments x 3 metrics, GS with Holm", r.PlannedHolm, 0.05)
@@ -233,7 +239,7 @@ func (b *book) historySplit(h simulation.History) {
 		[]string{"chi² at each look", "sequential"})
 	for _, weights := range [][]int{{1, 1}, {9, 1}} {
 		s := simulation.ReplaySplit{Replay: replay(h, weights...), Alpha: 0.001, Concentration: 10000}
-		r := s.Run(*flagRuns/historyFraction, b.nextSeed())
+		r := s.Run(*flagRuns/b.historyFraction(), b.nextSeed())
 		name := strconv.Itoa(weights[0]) + " : " + strconv.Itoa(weights[1]) + ", alpha 0.001"
 		b.row(name, []simulation.Figure{r.Chi2, r.Sequential}, reference{}, percent)
 		b.atMost("(e)", "CDNOW "+name, r.Sequential, 0.002)
