@@ -113,7 +113,7 @@ func tableHistory(b *book) {
 // much as ten others.
 func (b *book) historyFraction() int {
 	if b.long() {
-		return 2
+		return 5
 	}
 	return 6
 }
