@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/perennial-engine/perennial/internal/journal"
 	"github.com/perennial-engine/perennial/internal/pgtest"
 	"github.com/perennial-engine/perennial/postgres"
+	"github.com/perennial-engine/perennial/worker/webhook"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
@@ -87,6 +89,7 @@ func newSystemOn(t *testing.T, dsn string) *system {
 	t.Cleanup(func() { _ = kept.Close() })
 	s.engine = engine.New(engine.Config{
 		Store: store, Journal: kept, Now: s.now, Random: random, Log: slog.New(slog.DiscardHandler), Reporting: "EUR",
+		Sender: webhook.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "test"),
 	})
 	if err := s.engine.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

@@ -546,6 +546,7 @@ func TestEnumsAgree(t *testing.T) {
 		"Objective":  texts(engine.Objectives),
 		"Scope":      texts(engine.Scopes),
 		"MetricKind": texts(engine.MetricKinds),
+		"EventName":  texts(engine.EventNames),
 	} {
 		schema, _, err := d.resolve("/components/schemas/" + name)
 		if err != nil {

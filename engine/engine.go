@@ -14,7 +14,7 @@ import (
 	"github.com/perennial-engine/perennial/engine/people"
 )
 
-// Config is what an Engine is made of. All fields are required but Journal and Pictures.
+// Config is what an Engine is made of. All fields are required but Journal, Pictures and Sender.
 type Config struct {
 	Store     Store
 	Journal   Journal  // nil in a process that answers no assignments
@@ -23,6 +23,7 @@ type Config struct {
 	Random    io.Reader // of salts, ids and secrets
 	Log       *slog.Logger
 	Reporting Currency
+	Sender    Sender // of messages to webhooks; without one they wait for a process that has one
 }
 
 // Engine carries out the use cases. It is safe for concurrent use.
@@ -34,6 +35,7 @@ type Engine struct {
 	random    io.Reader
 	log       *slog.Logger
 	reporting Currency
+	sender    Sender
 
 	live       atomic.Pointer[live]
 	attributes attributeMemory
@@ -58,7 +60,7 @@ func New(c Config) *Engine {
 	e := &Engine{
 		store: c.Store, journal: c.Journal, pictures: c.Pictures,
 		now:    func() time.Time { return microseconds(c.Now()) },
-		random: c.Random, log: c.Log, reporting: c.Reporting,
+		random: c.Random, log: c.Log, reporting: c.Reporting, sender: c.Sender,
 		toShip: make(chan struct{}, 1),
 	}
 	if e.journal == nil {

@@ -22,6 +22,7 @@ type Store interface {
 	Keys
 	Jobs
 	AuditLog
+	Webhooks
 	// Ping answers nil when the database takes queries and has every migration.
 	Ping(ctx context.Context) error
 }
@@ -302,6 +303,22 @@ type IdempotentAnswer struct {
 // adds its Entry in the same transaction, by the actor of the context.
 type AuditLog interface {
 	AuditRows(ctx context.Context, p Page) ([]audit.Row, error)
+}
+
+// Webhooks keeps who wants to be told, and what they were told. The messages of a change
+// are put in their outbox by the method that makes the change, in its transaction.
+type Webhooks interface {
+	CreateWebhook(ctx context.Context, w *Webhook) error
+	Webhooks(ctx context.Context, p Page) ([]Webhook, error)
+	DeleteWebhook(ctx context.Context, id string, now time.Time) error
+	// DueDeliveries are those to be sent by now, oldest first, at most limit of each webhook.
+	DueDeliveries(ctx context.Context, now time.Time, limit int) ([]Delivery, error)
+	// SaveAttempt writes down an attempt and what is next. One to a webhook that no longer
+	// exists is nothing.
+	SaveAttempt(ctx context.Context, a *Attempt) error
+	Deliveries(ctx context.Context, webhook string, p Page) ([]DeliveryRecord, error)
+	// ReplayDelivery makes a delivery due, also one that was delivered or given up.
+	ReplayDelivery(ctx context.Context, webhook, message string, now time.Time) error
 }
 
 // Jobs keeps the record of the scheduled jobs and lets one process run each at a time.

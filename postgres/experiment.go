@@ -216,6 +216,13 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err := saveDecisions(ctx, tx, c); err != nil {
 			return err
 		}
+		messages, err := c.Messages(was)
+		if err != nil {
+			return err
+		}
+		if err := post(ctx, tx, messages...); err != nil {
+			return err
+		}
 		return record(ctx, tx, c.Experiment.UpdatedAt, c.Entry(was))
 	})
 }

@@ -53,8 +53,28 @@ func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engi
 			}
 			entries = append(entries, decision.Entry())
 		}
+		wasHealthy, err := healthyBefore(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+		messages, err := engine.LookMessages(x, r, decision, wasHealthy)
+		if err != nil {
+			return err
+		}
+		if err := post(ctx, tx, messages...); err != nil {
+			return err
+		}
 		return record(ctx, tx, r.ComputedAt, entries...)
 	})
+}
+
+// healthyBefore reports whether the look before this one, if any, found the data healthy.
+func healthyBefore(ctx context.Context, tx *sqlx.Tx, r *engine.Report) (bool, error) {
+	var healthy []bool
+	err := tx.SelectContext(ctx, &healthy, `
+		SELECT CAST(document #>> '{health,ok}' AS boolean) FROM reports
+		WHERE experiment = $1 AND look < $2 ORDER BY look DESC LIMIT 1`, r.Experiment, r.Look)
+	return len(healthy) == 0 || healthy[0], err
 }
 
 // LatestReport implements engine.Reports.

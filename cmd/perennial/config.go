@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -30,6 +31,7 @@ type Config struct {
 	BootstrapKey      Secret        `env:"PERENNIAL_BOOTSTRAP_KEY" arg:"KEY" usage:"make this string an admin key at start"`
 	ReportingCurrency string        `env:"PERENNIAL_REPORTING_CURRENCY" envDefault:"EUR" arg:"CODE" usage:"ISO 4217 currency of all reports"`
 	CORSOrigins       string        `env:"PERENNIAL_CORS_ORIGINS" arg:"ORIGINS" usage:"sites whose pages may ask for assignments, such as https://shop.example,https://www.shop.example; * is all (default: none)"`
+	WebhookAllowCIDRs string        `env:"PERENNIAL_WEBHOOK_ALLOW_CIDRS" arg:"CIDRS" usage:"private networks that webhooks may be sent to, such as 10.1.0.0/16,fd00::/8"`
 	ShutdownTimeout   time.Duration `env:"PERENNIAL_SHUTDOWN_TIMEOUT" envDefault:"20s" arg:"DURATION" usage:"how long a stop waits for work in flight"`
 	URL               SecretURL     `env:"PERENNIAL_URL" envDefault:"http://127.0.0.1:8080" arg:"URL" usage:"running engine to talk to"`
 	Key               Secret        `env:"PERENNIAL_KEY" arg:"KEY" usage:"API key to talk with (better in the environment: others see flags)"`
@@ -193,6 +195,7 @@ func (c Config) Validate() error {
 		"BootstrapKey":      checkKey(c.BootstrapKey),
 		"ReportingCurrency": checkCurrency(c.ReportingCurrency),
 		"CORSOrigins":       checkOrigins(c.origins()),
+		"WebhookAllowCIDRs": checkCIDRs(c.WebhookAllowCIDRs),
 		"ShutdownTimeout":   checkTimeout(c.ShutdownTimeout),
 		"URL":               checkURL(c.URL),
 		"Key":               checkKey(c.Key),
@@ -279,6 +282,36 @@ func checkOrigins(origins []string) error {
 		}
 	}
 	return nil
+}
+
+func checkCIDRs(text string) error {
+	_, err := parseCIDRs(text)
+	return err
+}
+
+// webhookNetworks is WebhookAllowCIDRs; Validate has seen to it that it can be read.
+func (c Config) webhookNetworks() []netip.Prefix {
+	networks, err := parseCIDRs(c.WebhookAllowCIDRs)
+	if err != nil {
+		return nil
+	}
+	return networks
+}
+
+// parseCIDRs reads networks, separated by commas.
+func parseCIDRs(text string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network such as 10.1.0.0/16 or fd00::/8", part)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 func checkTimeout(timeout time.Duration) error {

@@ -87,16 +87,17 @@ func TestLoadConfig(t *testing.T) {
 
 func TestLoadConfigListsAllMistakes(t *testing.T) {
 	_, err := loadWith(t, map[string]string{
-		"PERENNIAL_ADDR":               "localhost",
-		"PERENNIAL_DATABASE_URL":       "mysql://u:hunter2@h/d",
-		"PERENNIAL_BOOTSTRAP_KEY":      "two words",
-		"PERENNIAL_REPORTING_CURRENCY": "XYZ",
-		"PERENNIAL_CORS_ORIGINS":       "https://shop.example, https://shop.example/",
-		"PERENNIAL_SHUTDOWN_TIMEOUT":   "20",
-		"PERENNIAL_URL":                "http://me:hunter2@host",
-		"PERENNIAL_KEY":                "line\nbreak",
-		"PERENNIAL_LOG_LEVEL":          "loud",
-		"PERENNIAL_LOG_FORMAT":         "xml",
+		"PERENNIAL_ADDR":                "localhost",
+		"PERENNIAL_DATABASE_URL":        "mysql://u:hunter2@h/d",
+		"PERENNIAL_BOOTSTRAP_KEY":       "two words",
+		"PERENNIAL_REPORTING_CURRENCY":  "XYZ",
+		"PERENNIAL_CORS_ORIGINS":        "https://shop.example, https://shop.example/",
+		"PERENNIAL_WEBHOOK_ALLOW_CIDRS": "10.1.0.0/16, 10.2.0.0",
+		"PERENNIAL_SHUTDOWN_TIMEOUT":    "20",
+		"PERENNIAL_URL":                 "http://me:hunter2@host",
+		"PERENNIAL_KEY":                 "line\nbreak",
+		"PERENNIAL_LOG_LEVEL":           "loud",
+		"PERENNIAL_LOG_FORMAT":          "xml",
 	})
 	if err == nil {
 		t.Fatal("no error")

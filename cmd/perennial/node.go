@@ -19,6 +19,7 @@ import (
 	"github.com/perennial-engine/perennial/internal/pglocal"
 	"github.com/perennial-engine/perennial/postgres"
 	"github.com/perennial-engine/perennial/worker"
+	"github.com/perennial-engine/perennial/worker/webhook"
 )
 
 // refreshEvery is how often a process looks for changes that others made: a change shows
@@ -82,6 +83,7 @@ func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() 
 func (n *node) newEngine(random io.Reader) {
 	n.engine = engine.New(n.state.config(engine.Config{
 		Store: n.store, Now: n.now, Random: random, Log: n.log, Reporting: engine.Currency(n.config.ReportingCurrency),
+		Sender: webhook.New(n.config.webhookNetworks(), buildVersion().Version),
 	}))
 }
 

@@ -63,7 +63,8 @@ folder what it last served and the enrolments that the database does not have ye
 			})
 		},
 	}
-	addSettings(cmd.Flags(), "addr", "database-url", "state", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
+	addSettings(cmd.Flags(), "addr", "database-url", "state", "bootstrap-key", "reporting-currency", "cors-origins",
+		"webhook-allow-cidrs", "shutdown-timeout")
 	return cmd
 }
 
@@ -71,7 +72,7 @@ func newWorker(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Run the scheduled jobs on your PostgreSQL",
-		Long: `Measures every minute, analyses every five and decides every minute. Several workers may run: each
+		Long: `Measures every minute, analyses every five, decides every minute and sends webhooks. Several workers may run: each
 job runs in one at a time.`,
 		Example: `  perennial worker --database-url 'postgres://perennial@db/perennial?sslmode=require'`,
 		Args:    cobra.NoArgs,
@@ -83,7 +84,7 @@ job runs in one at a time.`,
 			})
 		},
 	}
-	addSettings(cmd.Flags(), "database-url", "reporting-currency", "shutdown-timeout")
+	addSettings(cmd.Flags(), "database-url", "reporting-currency", "webhook-allow-cidrs", "shutdown-timeout")
 	return cmd
 }
 

@@ -35,7 +35,8 @@ func newUp(a *app) *cobra.Command {
 			return a.up(cmd.Context(), config)
 		},
 	}
-	addSettings(cmd.Flags(), "data", "state", "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins", "shutdown-timeout")
+	addSettings(cmd.Flags(), "data", "state", "addr", "database-url", "bootstrap-key", "reporting-currency", "cors-origins",
+		"webhook-allow-cidrs", "shutdown-timeout")
 	return cmd
 }
 
