@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/engine/audit"
 )
 
@@ -45,4 +47,28 @@ func detailOf(text string) jsontext.Value {
 
 func (s *Server) listAudit(c *gin.Context) (reply, error) {
 	return list(c, s.engine.AuditLog, auditOf, func(r *audit.Row) string { return strconv.FormatInt(r.Seq, 10) })
+}
+
+// happeningJSON is a row of the audit log as part of an experiment's timeline.
+type happeningJSON struct {
+	Seq    int64          `json:"seq"`
+	At     time.Time      `json:"at"`
+	Actor  string         `json:"actor"`
+	Action string         `json:"action"`
+	Detail jsontext.Value `json:"detail"`
+}
+
+func happeningOf(r *audit.Row) happeningJSON {
+	return happeningJSON{Seq: r.Seq, At: r.At.UTC(), Actor: r.Actor, Action: r.Action, Detail: detailOf(r.Detail)}
+}
+
+func (s *Server) getTimeline(c *gin.Context) (reply, error) {
+	key, err := pathKey(c, "key", "experiment")
+	if err != nil {
+		return reply{}, err
+	}
+	fetch := func(ctx context.Context, p engine.Page) ([]audit.Row, error) {
+		return s.engine.Timeline(ctx, engine.ExperimentKey(key), p)
+	}
+	return list(c, fetch, happeningOf, func(r *audit.Row) string { return strconv.FormatInt(r.Seq, 10) })
 }

@@ -230,3 +230,42 @@ func (s *system) follow() {
 		s.t.Fatal(err)
 	}
 }
+
+// TestForcedCustomersAreNeverAnalysed: neither who was enrolled before nor an identifier of
+// theirs that was linked later counts.
+func TestForcedCustomersAreNeverAnalysed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {30, 40, 50}})
+	s.put("/v1/experiments/mailing/overrides/warm-2", `{"variant": "plain"}`).is(http.StatusCreated)
+	s.put("/v1/experiments/mailing/overrides/tester", `{"variant": "plain"}`).is(http.StatusCreated)
+	s.post("/v1/identities", `{"customer": "tester", "identifiers": ["plain-0"]}`).is(http.StatusOK)
+	// warm is left with 30 and 40, plain with 20 and 30.
+	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{
+		"/customers": object{"plain": 2.0, "warm": 2.0}, "/metrics/0/arms/0/mean": 25.0, "/metrics/0/arms/1/mean": 35.0,
+	})
+}
+
+// TestTimeline: what happened to a test is told in order, and of no other test.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.get("/v1/experiments/welcome-tone/timeline").fails(http.StatusNotFound, "not_found")
+	s.running(and(welcomeTone, object{"traffic": 0.5}))
+	s.post("/v1/experiments", and(welcomeTone, object{"key": "other"})).is(http.StatusCreated)
+	s.post("/v1/experiments/welcome-tone/pause", `{"reason": "stock has run out"}`).is(http.StatusOK)
+	s.post("/v1/experiments/welcome-tone/resume", nil).is(http.StatusOK)
+	s.put("/v1/experiments/welcome-tone/overrides/tester", `{"variant": "warm"}`).is(http.StatusCreated)
+	s.post("/v1/experiments/welcome-tone/promote", `{"variant": "warm", "reason": "it is better"}`).is(http.StatusOK)
+	s.get("/v1/experiments/welcome-tone/timeline").is(http.StatusOK).has(object{
+		"/data/0/action": "experiment.create", "/data/1/action": "experiment.start", "/data/2/action": "experiment.pause",
+		"/data/3/action": "experiment.resume", "/data/4/action": "override.put", "/data/4/detail": object{"variant": "warm"},
+		"/data/5/action": "experiment.promote", "/data/5/detail/reason": "it is better", "/data/6": nil,
+		"/data/0/at": "2026-03-01T12:00:00Z",
+	})
+	page := s.get("/v1/experiments/welcome-tone/timeline?limit=4")
+	s.get("/v1/experiments/welcome-tone/timeline?cursor=" + fmt.Sprint(page.at("/next_cursor"))).has(object{
+		"/data/0/action": "override.put", "/data/2": nil, "/next_cursor": nil,
+	})
+}

@@ -58,7 +58,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/experiments/:key/approve", decide, s.act(s.engine.Approve), false, false},
 		{post, "/v1/experiments/:key/rollback", decide, s.act(s.engine.Rollback), false, false},
 		{get, "/v1/experiments/:key/start-checklist", reading, s.getStartChecklist, false, false},
-		{get, "/v1/experiments/:key/timeline", reading, notBuilt("the timeline"), false, false},
+		{get, "/v1/experiments/:key/timeline", reading, s.getTimeline, false, false},
 		{put, "/v1/experiments/:key/overrides/:customer", author, s.putOverride, false, false},
 		{del, "/v1/experiments/:key/overrides/:customer", author, s.deleteOverride, false, false},
 

@@ -48,7 +48,15 @@ func (e Entry) Row(actor string, at time.Time) (audit.Row, error) {
 
 // AuditLog lists the audit log from its first row on.
 func (e *Engine) AuditLog(ctx context.Context, p Page) ([]audit.Row, error) {
-	return e.store.AuditRows(ctx, p)
+	return e.store.AuditRows(ctx, "", p)
+}
+
+// Timeline lists what the audit log says of an experiment, from its creation on.
+func (e *Engine) Timeline(ctx context.Context, key ExperimentKey, p Page) ([]audit.Row, error) {
+	if _, err := e.store.Experiment(ctx, key); err != nil {
+		return nil, err
+	}
+	return e.store.AuditRows(ctx, "experiment/"+string(key), p)
 }
 
 // createdOrChanged is the action of a PUT.

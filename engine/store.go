@@ -302,7 +302,7 @@ type IdempotentAnswer struct {
 // AuditLog keeps who changed what. Every change of state that a method of the store makes
 // adds its Entry in the same transaction, by the actor of the context.
 type AuditLog interface {
-	AuditRows(ctx context.Context, p Page) ([]audit.Row, error)
+	AuditRows(ctx context.Context, object string, p Page) ([]audit.Row, error)
 }
 
 // Webhooks keeps who wants to be told, and what they were told. The messages of a change

@@ -45,7 +45,7 @@ func record(ctx context.Context, tx *sqlx.Tx, at time.Time, entries ...engine.En
 }
 
 // AuditRows implements engine.AuditLog: oldest first; a page goes on after a number.
-func (s *Store) AuditRows(ctx context.Context, p engine.Page) ([]audit.Row, error) {
+func (s *Store) AuditRows(ctx context.Context, object string, p engine.Page) ([]audit.Row, error) {
 	// A row that somebody has put before the first shows too.
 	after := int64(math.MinInt64)
 	if p.After != "" {
@@ -66,7 +66,7 @@ func (s *Store) AuditRows(ctx context.Context, p engine.Page) ([]audit.Row, erro
 	}
 	if err := s.hot.SelectContext(ctx, &rows, `
 		SELECT seq, at, actor, action, object, detail, previous, hash
-		FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2`, after, p.Limit); err != nil {
+		FROM audit WHERE seq > $1 AND ($3 = '' OR object = $3) ORDER BY seq LIMIT $2`, after, p.Limit, object); err != nil {
 		return nil, translate(err)
 	}
 	log := make([]audit.Row, len(rows))

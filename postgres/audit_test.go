@@ -17,7 +17,7 @@ import (
 // auditLog reads the log and fails the test when its chain does not hold.
 func auditLog(t *testing.T, s *Store) []audit.Row {
 	t.Helper()
-	rows := must(s.AuditRows(t.Context(), engine.Page{Limit: 10_000}))(t)
+	rows := must(s.AuditRows(t.Context(), "", engine.Page{Limit: 10_000}))(t)
 	var v audit.Verifier
 	for i := range rows {
 		if f := v.Add(&rows[i]); f != nil {

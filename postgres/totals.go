@@ -63,17 +63,24 @@ type scope struct {
 	cut     int64
 	end     time.Time // of enrolment, exclusive
 	segment string
+	forced  pq.StringArray // customers with a forced variant, who are never analysed
 }
 
 // sumUp fills in t from the measures. Customers enrolled after max_days do not belong to
 // the analysis.
 func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View, t *engine.Totals) error {
-	if err := tx.GetContext(ctx, &t.First, `
-		SELECT min(enrolled_at) FROM enrolments
-		WHERE experiment = $1 AND enrolled_at <= $2 AND position <= $3`, x.Key, v.AsOf, t.DataCut); err != nil || t.First == nil {
+	sc := scope{key: x.Key, asOf: v.AsOf, cut: t.DataCut, end: v.AsOf.Add(time.Hour), segment: v.Segment, forced: pq.StringArray{}}
+	if err := tx.SelectContext(ctx, &sc.forced, `
+		SELECT coalesce(identities.person, overrides.customer_id) FROM overrides LEFT JOIN identities USING (customer_id)
+		WHERE experiment = $1`, x.Key); err != nil {
 		return err
 	}
-	sc := scope{x.Key, v.AsOf, t.DataCut, v.AsOf.Add(time.Hour), v.Segment}
+	if err := tx.GetContext(ctx, &t.First, `
+		SELECT min(enrolled_at) FROM enrolments
+		WHERE experiment = $1 AND enrolled_at <= $2 AND position <= $3 AND customer_id <> ALL ($4)`,
+		x.Key, v.AsOf, t.DataCut, sc.forced); err != nil || t.First == nil {
+		return err
+	}
 	if days := x.Policy.MaxDays; days > 0 {
 		sc.end = t.First.Add(time.Duration(days) * 24 * time.Hour)
 	}
@@ -167,9 +174,9 @@ func countMature(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		FROM enrolments AS e
 		JOIN unnest(CAST($5 AS bigint[]), CAST($6 AS timestamptz[])) AS horizon (days, latest) ON e.enrolled_at <= horizon.latest
 		LEFT JOIN customers ON $7 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
-		WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
+		WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4 AND e.customer_id <> ALL ($8)
 		GROUP BY horizon.days, e.variant, e.contaminated, segment`,
-		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(days), pq.Array(latest), sc.segment); err != nil {
+		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(days), pq.Array(latest), sc.segment, sc.forced); err != nil {
 		return nil, err
 	}
 	mature := map[int]map[cell]int64{}
@@ -214,8 +221,9 @@ func sumMeasures(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		JOIN enrolments AS e ON e.customer_id = m.customer_id AND e.experiment = m.experiment AND e.enrolled_at <= metric.latest
 		LEFT JOIN customers ON $8 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
 		WHERE m.experiment = $1 AND e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
+			AND e.customer_id <> ALL ($9)
 		GROUP BY metric.key, e.variant, e.contaminated, segment`,
-		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(keys), pq.Array(latest), pq.Array(caps), sc.segment)
+		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(keys), pq.Array(latest), pq.Array(caps), sc.segment, sc.forced)
 	return all, err
 }
 
@@ -241,10 +249,11 @@ func countDays(ctx context.Context, tx *sqlx.Tx, sc scope, m *engine.Metric) ([]
 			LEFT JOIN measures AS m ON m.customer_id = e.customer_id AND m.experiment = $1 AND m.metric = $5
 			LEFT JOIN customers ON $7 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
 			WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
+				AND e.customer_id <> ALL ($8)
 		) AS customer
 		GROUP BY variant, contaminated, segment, day
 		ORDER BY day`,
-		sc.key, sc.asOf, sc.cut, sc.end, m.Key, m.Window.ToDay, sc.segment); err != nil {
+		sc.key, sc.asOf, sc.cut, sc.end, m.Key, m.Window.ToDay, sc.segment, sc.forced); err != nil {
 		return nil, err
 	}
 	var days []engine.DayCount
