@@ -39,13 +39,9 @@ func batch[T any](elements []Element[T], check func(*T) error, conflict Rejectio
 	if len(good) == 0 {
 		return receipt, nil
 	}
-	var statuses []RowStatus
-	for some := range slices.Chunk(good, transactionRows) {
-		inserted, err := insert(some)
-		if err != nil {
-			return nil, err // what is in stays; sent again, it counts as duplicates
-		}
-		statuses = append(statuses, inserted...)
+	statuses, err := insert(good)
+	if err != nil {
+		return nil, err // what is in stays; sent again, it counts as duplicates
 	}
 	for i, status := range statuses {
 		switch status {
@@ -175,8 +171,12 @@ func (r *Enrolment) validate(x *Experiment, now time.Time) error {
 // IngestCustomers writes attributes over those known of the customers.
 func (e *Engine) IngestCustomers(ctx context.Context, customers []Element[Customer]) (*Receipt, error) {
 	return batch(customers, (*Customer).validate, Rejection{}, func(good []Customer) ([]RowStatus, error) {
-		_, err := e.store.MergeCustomers(ctx, good, e.now())
-		return make([]RowStatus, len(good)), err
+		for some := range slices.Chunk(good, transactionRows) {
+			if _, err := e.store.MergeCustomers(ctx, some, e.now()); err != nil {
+				return nil, err
+			}
+		}
+		return make([]RowStatus, len(good)), nil
 	})
 }
 

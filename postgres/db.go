@@ -26,6 +26,10 @@ type Store struct {
 	hot  *sqlx.DB // short statements that requests wait for
 	bulk *sqlx.DB // batches, measuring and reports
 	dsn  string   // for the listener, which has a connection of its own
+
+	events     queue[engine.Event]
+	exposures  queue[engine.Exposure]
+	enrolments queue[engine.Enrolment]
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -55,7 +59,11 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{hot: hot, bulk: bulk, dsn: dsn}, nil
+	s := &Store{hot: hot, bulk: bulk, dsn: dsn}
+	s.events.store, s.events.insert = s, insertEvents
+	s.exposures.store, s.exposures.insert = s, insertExposures
+	s.enrolments.store, s.enrolments.insert = s, insertEnrolments
+	return s, nil
 }
 
 func openPool(dsn string, l limits) (*sqlx.DB, error) {
@@ -140,8 +148,11 @@ func now() time.Time {
 	return time.Now() //nolint:forbidigo // network deadlines are not domain time
 }
 
-// Close closes all connections.
+// Close writes what waits and closes all connections.
 func (s *Store) Close() error {
+	s.events.flush()
+	s.exposures.flush()
+	s.enrolments.flush()
 	return cmp.Or(s.hot.Close(), s.bulk.Close())
 }
 

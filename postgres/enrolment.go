@@ -13,39 +13,48 @@ import (
 )
 
 // InsertEnrolments implements engine.Ledger. For an assignment, which waits for it with a
-// short deadline, it is a hot one; for an import it may queue behind other batches.
+// short deadline, it is a hot one; an import queues behind other batches.
 func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolment) (statuses []engine.RowStatus, err error) {
-	pool := s.bulk
+	pool, hot := s.bulk, false
 	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(now()) < hotLimits.silence {
-		pool = s.hot
+		pool, hot = s.hot, true
 	}
-	err = s.inTx(ctx, pool, func(tx *sqlx.Tx) error {
-		statuses, err = insertEnrolments(ctx, tx, enrolments)
+	known := false
+	if err := s.inTx(ctx, pool, func(tx *sqlx.Tx) error {
+		// Most contacts are of customers who are enrolled already: they need not queue for
+		// the ledger's lock.
+		seats, err := loadSeats(ctx, tx, enrolments)
+		if err != nil {
+			return err
+		}
+		statuses = seats.addAll(enrolments)
+		if known = seats.unchanged(); known || !hot {
+			return nil
+		}
+		position, err := nextPosition(ctx, tx)
+		if err != nil {
+			return err
+		}
+		statuses, err = insertEnrolments(ctx, tx, enrolments, position)
 		return err
-	})
-	return statuses, err
-}
-
-func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment) ([]engine.RowStatus, error) {
-	// Most contacts are of customers who are enrolled already: they need not queue for the
-	// ledger's lock.
-	known, err := loadSeats(ctx, tx, enrolments)
-	if err != nil {
+	}); err != nil {
 		return nil, err
 	}
-	statuses := known.addAll(enrolments)
-	if known.unchanged() {
+	if known || hot {
 		return statuses, nil
 	}
-	position, err := nextPosition(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
+	return s.enrolments.put(ctx, enrolments)
+}
+
+func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment, position int64) ([]engine.RowStatus, error) {
 	s, err := loadSeats(ctx, tx, enrolments)
 	if err != nil {
 		return nil, err
 	}
-	statuses = s.addAll(enrolments)
+	statuses := s.addAll(enrolments)
+	if s.unchanged() {
+		return statuses, nil
+	}
 	return statuses, s.write(ctx, tx, position)
 }
 

@@ -11,15 +11,11 @@ import (
 )
 
 // InsertEvents implements engine.Ledger.
-func (s *Store) InsertEvents(ctx context.Context, events []engine.Event) (statuses []engine.RowStatus, err error) {
-	err = s.inTx(ctx, s.bulk, func(tx *sqlx.Tx) error {
-		statuses, err = insertEvents(ctx, tx, events)
-		return err
-	})
-	return statuses, err
+func (s *Store) InsertEvents(ctx context.Context, events []engine.Event) ([]engine.RowStatus, error) {
+	return s.events.put(ctx, events)
 }
 
-func insertEvents(ctx context.Context, tx *sqlx.Tx, events []engine.Event) ([]engine.RowStatus, error) {
+func insertEvents(ctx context.Context, tx *sqlx.Tx, events []engine.Event, position int64) ([]engine.RowStatus, error) {
 	n := len(events)
 	b := newBodies(n)
 	types, times := make([]string, n), make([]string, n)
@@ -35,10 +31,8 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []engine.Event) ([]en
 		currencies[i], channels[i] = nullable(string(e.Currency)), nullable(string(e.Channel))
 		touchpoints[i], properties[i] = nullable(string(e.Touchpoint)), nullable(string(e.Properties))
 	}
-	position, err := nextPosition(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
+	// In the order of the key, which is a third faster than any other; of one key in the
+	// batch's order, so that the first counts.
 	inserted, err := tx.ExecContext(ctx, `
 		INSERT INTO events (customer_id, id, type, occurred_at, value, currency, channel, touchpoint,
 			properties, digest, position)
@@ -49,7 +43,7 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []engine.Event) ([]en
 			CAST($9 AS text[]), CAST($10 AS bytea[])) WITH ORDINALITY
 			AS new (customer_id, id, type, occurred_at, value, currency, channel, touchpoint, properties, digest, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
-		ORDER BY new.n
+		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
 		pq.Array(b.customers), pq.Array(b.ids), pq.Array(types), pq.Array(times), pq.Array(values),
 		pq.Array(currencies), pq.Array(channels), pq.Array(touchpoints), pq.Array(properties),

@@ -11,15 +11,11 @@ import (
 )
 
 // InsertExposures implements engine.Ledger.
-func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure) (statuses []engine.RowStatus, err error) {
-	err = s.inTx(ctx, s.bulk, func(tx *sqlx.Tx) error {
-		statuses, err = insertExposures(ctx, tx, exposures)
-		return err
-	})
-	return statuses, err
+func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure) ([]engine.RowStatus, error) {
+	return s.exposures.put(ctx, exposures)
 }
 
-func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure) ([]engine.RowStatus, error) {
+func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, position int64) ([]engine.RowStatus, error) {
 	n := len(exposures)
 	b := newBodies(n)
 	touchpoints, times := make([]string, n), make([]string, n)
@@ -28,17 +24,15 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 		b.set(i, x.Customer, x.ID, x.Digest())
 		touchpoints[i], times[i] = string(x.Touchpoint), stamps(x.OccurredAt)
 	}
-	position, err := nextPosition(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
+	// In the order of the key, which is a third faster than any other; of one key in the
+	// batch's order, so that the first counts.
 	inserted, err := tx.ExecContext(ctx, `
 		INSERT INTO exposures (customer_id, id, touchpoint, occurred_at, digest, position)
 		SELECT coalesce(identities.person, new.customer_id), new.id, new.touchpoint, new.occurred_at, new.digest, $6
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS timestamptz[]),
 			CAST($5 AS bytea[])) WITH ORDINALITY AS new (customer_id, id, touchpoint, occurred_at, digest, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
-		ORDER BY new.n
+		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
 		pq.Array(b.customers), pq.Array(b.ids), pq.Array(touchpoints), pq.Array(times), pq.Array(b.digests), position)
 	if err != nil {

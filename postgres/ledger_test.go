@@ -127,8 +127,8 @@ func TestPositionsAreInCommitOrder(t *testing.T) {
 	wait.Wait()
 	close(stop)
 	watcher.Wait()
-	if n := count(t, s, `SELECT count(DISTINCT position) FROM events`); n != writers*batches {
-		t.Errorf("%d positions for %d transactions", n, writers*batches)
+	if n := count(t, s, `SELECT count(DISTINCT position) - max(position) FROM events`); n != 0 {
+		t.Errorf("%d positions have no rows", -n)
 	}
 }
 

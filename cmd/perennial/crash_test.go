@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 }
 
 // startChild runs `perennial up` as a process of its own and waits until it is ready.
-func startChild(t *testing.T, dir, addr string) *exec.Cmd {
+func startChild(t testing.TB, addr string, flags ...string) *exec.Cmd {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "up", "--data", dir, "--addr", addr, "--json")
+	child := exec.CommandContext(t.Context(), os.Args[0], append([]string{"up", "--addr", addr, "--json"}, flags...)...)
 	child.Env = append(os.Environ(), "PERENNIAL_TEST_MAIN=1", "PERENNIAL_BOOTSTRAP_KEY=test-admin")
 	var stderr bytes.Buffer
 	child.Stderr = &stderr
@@ -53,7 +53,7 @@ func startChild(t *testing.T, dir, addr string) *exec.Cmd {
 	return nil
 }
 
-func unusedAddr(t *testing.T) string {
+func unusedAddr(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -93,7 +93,7 @@ func TestKillDuringImport(t *testing.T) {
 	t.Parallel()
 	const customers = 100_000
 	file, dir, addr := ordersFile(t, customers), t.TempDir(), unusedAddr(t)
-	child := startChild(t, dir, addr)
+	child := startChild(t, addr, "--data", dir)
 	up := &running{t: t, url: "http://" + addr, key: "test-admin"}
 	up.call("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
 	up.call("PUT", "/v1/metrics/orders_7", `{"kind": "count", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
@@ -130,7 +130,7 @@ func TestKillDuringImport(t *testing.T) {
 		t.Errorf("the interrupted import ended with %d, want %d", code, exitFailed)
 	}
 
-	child = startChild(t, dir, addr)
+	child = startChild(t, addr, "--data", dir)
 	if hasOrder(t, up, fmt.Sprintf("c-%d", customers-1)) {
 		t.Fatal("the kill came after the import: the test proves nothing")
 	}

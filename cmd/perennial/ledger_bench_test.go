@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/pglocal"
+	"github.com/perennial-engine/perennial/postgres"
+)
+
+// A pair is a way of ours and its floor, both in rows per second. They run in turn, so that
+// what else the machine does meets both.
+type pair struct{ ours, floor func(n int) float64 }
+
+// BenchmarkIngest compares writing events through the API, by a process of its own, with
+// plain ways of writing the same rows to the same cluster, whose commits reach the disk:
+// batches of a thousand on two connections with lib/pq's COPY, which dies on a duplicate,
+// and single events on 64 connections with a row per commit. An iteration is one of each.
+func BenchmarkIngest(b *testing.B) {
+	cluster, err := pglocal.Start(b.Context(), pglocal.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = cluster.Stop(context.WithoutCancel(b.Context())) })
+	dsn, addr := cluster.DSN("perennial"), unusedAddr(b)
+	config, err := pq.NewConfig(dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket := url.Values{"host": {config.Host}, "user": {config.User}, "sslmode": {"disable"}}
+	startChild(b, addr, "--database-url", "postgres:///"+config.Database+"?"+socket.Encode())
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	db.SetMaxIdleConns(64)
+	if _, err := db.ExecContext(b.Context(), `CREATE TABLE floor (LIKE events INCLUDING ALL)`); err != nil {
+		b.Fatal(err)
+	}
+	store, err := postgres.Open(dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	f := &feed{b: b, url: "http://" + addr, store: store, db: db}
+	for _, c := range []struct {
+		name string
+		rows int
+		goal float64
+		pair
+	}{
+		{"batches over HTTP", 60_000, 0.5, pair{f.postBatches, f.copyBatches}},
+		{"batches", 60_000, 0.65, pair{f.insertBatches, f.copyBatches}},
+		{"singles over HTTP", 6_000, 4, pair{f.postSingles, f.commitSingles}},
+		{"singles", 6_000, 4, pair{f.insertSingles, f.commitSingles}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var ours, floors, ratios []float64
+			for b.Loop() {
+				ours, floors = append(ours, c.ours(c.rows)), append(floors, c.floor(c.rows))
+				ratios = append(ratios, ours[len(ours)-1]/floors[len(floors)-1])
+			}
+			b.ReportMetric(median(ours), "rows/s")
+			b.ReportMetric(median(floors), "floor-rows/s")
+			b.ReportMetric(median(ratios), "ratio")
+			b.ReportMetric(c.goal, "goal-ratio")
+		})
+	}
+}
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
+
+// A feed writes orders, each once.
+type feed struct {
+	b     *testing.B
+	url   string
+	store *postgres.Store
+	db    *sql.DB
+	next  atomic.Int64
+}
+
+const (
+	copyRows    = 1000
+	copyWriters = 2
+	singles     = 64
+)
+
+// each runs do on so many goroutines until n rows are written, step at a time, and answers
+// rows per second.
+func (f *feed) each(n, writers, step int, do func(first int) error) float64 {
+	var left atomic.Int64
+	left.Store(int64(n))
+	began := time.Now()
+	var wait sync.WaitGroup
+	for range writers {
+		wait.Go(func() {
+			for left.Add(-int64(step)) >= 0 {
+				if err := do(int(f.next.Add(int64(step))) - step); err != nil {
+					f.b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return float64(n) / time.Since(began).Seconds()
+}
+
+// event is the nth order as JSON; its customer comes back every 7919 orders.
+func event(n int) string {
+	return fmt.Sprintf(`{"id":"o-%09d","customer":"c-%06d","type":"order","occurred_at":"2026-03-01T%02d:%02d:%02dZ","value":"%d.99","currency":"EUR","channel":"web"}`,
+		n, n*7919%1_000_003, n/3600%24, n/60%60, n%60, n%200)
+}
+
+func (f *feed) post(first, n int) error {
+	var body strings.Builder
+	body.WriteString(`{"events":[`)
+	for i := range n {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.WriteString(event(first + i))
+	}
+	body.WriteString(`]}`)
+	request, err := http.NewRequestWithContext(f.b.Context(), http.MethodPost, f.url+"/v1/events", strings.NewReader(body.String()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer test-admin")
+	response, err := posting.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read to the end
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && !bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d,`, n)) {
+		err = fmt.Errorf("%s: %s", response.Status, answer)
+	}
+	return err
+}
+
+var posting = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: singles}}
+
+func (f *feed) postBatches(n int) float64 {
+	return f.each(n, copyWriters, copyRows, func(first int) error { return f.post(first, copyRows) })
+}
+
+func (f *feed) postSingles(n int) float64 {
+	return f.each(n, singles, 1, func(first int) error { return f.post(first, 1) })
+}
+
+// insert is post without HTTP.
+func (f *feed) insert(first, n int) error {
+	events := make([]engine.Event, n)
+	for i := range events {
+		k := first + i
+		value := decimal.New(int64(k%200*100+99), -2)
+		events[i] = engine.Event{
+			ID: fmt.Sprintf("o-%09d", k), Customer: engine.CustomerID(fmt.Sprintf("c-%06d", k*7919%1_000_003)), Type: "order",
+			OccurredAt: time.Date(2026, 3, 1, k/3600%24, k/60%60, k%60, 0, time.UTC), Value: &value, Currency: "EUR", Channel: "web",
+		}
+	}
+	statuses, err := f.store.InsertEvents(f.b.Context(), events)
+	if err == nil && slices.Max(statuses) != engine.RowAccepted {
+		err = fmt.Errorf("not all of %d were accepted", n)
+	}
+	return err
+}
+
+func (f *feed) insertBatches(n int) float64 {
+	return f.each(n, copyWriters, copyRows, func(first int) error { return f.insert(first, copyRows) })
+}
+
+func (f *feed) insertSingles(n int) float64 {
+	return f.each(n, singles, 1, func(first int) error { return f.insert(first, 1) })
+}
+
+// floorRow is the nth order as the ledger keeps it.
+func floorRow(n int) []any {
+	return []any{
+		fmt.Sprintf("c-%06d", n*7919%1_000_003), fmt.Sprintf("o-%09d", n), "order",
+		time.Date(2026, 3, 1, n/3600%24, n/60%60, n%60, 0, time.UTC), fmt.Sprintf("%d.99", n%200), "EUR", "web",
+		bytes.Repeat([]byte{byte(n)}, 16), n,
+	}
+}
+
+func (f *feed) copyBatches(n int) float64 {
+	ctx := f.b.Context()
+	return f.each(n, copyWriters, copyRows, func(first int) error {
+		tx, err := f.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+		statement, err := tx.PrepareContext(ctx, pq.CopyIn("floor",
+			"customer_id", "id", "type", "occurred_at", "value", "currency", "channel", "digest", "position"))
+		if err != nil {
+			return err
+		}
+		for i := range copyRows {
+			if _, err := statement.ExecContext(ctx, floorRow(first+i)...); err != nil {
+				return err
+			}
+		}
+		if _, err := statement.ExecContext(ctx); err != nil {
+			return err
+		}
+		if err := statement.Close(); err != nil {
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+func (f *feed) commitSingles(n int) float64 {
+	ctx := f.b.Context()
+	return f.each(n, singles, 1, func(first int) error {
+		_, err := f.db.ExecContext(ctx, `
+			INSERT INTO floor (customer_id, id, type, occurred_at, value, currency, channel, digest, position)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, floorRow(first)...)
+		return err
+	})
+}
