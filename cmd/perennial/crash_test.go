@@ -29,14 +29,14 @@ func TestMain(m *testing.M) {
 }
 
 // startChild runs `perennial up` as a process of its own and waits until it is ready.
-func startChild(t testing.TB, addr string, flags ...string) *exec.Cmd {
-	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], append([]string{"up", "--addr", addr, "--json"}, flags...)...)
+func startChild(tb testing.TB, addr string, flags ...string) *exec.Cmd {
+	tb.Helper()
+	child := exec.CommandContext(tb.Context(), os.Args[0], append([]string{"up", "--addr", addr, "--json"}, flags...)...)
 	child.Env = append(os.Environ(), "PERENNIAL_TEST_MAIN=1", "PERENNIAL_BOOTSTRAP_KEY=test-admin")
 	var stderr bytes.Buffer
 	child.Stderr = &stderr
 	if err := child.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for range 600 {
 		response, err := http.Get("http://" + addr + "/readyz")
@@ -49,19 +49,19 @@ func startChild(t testing.TB, addr string, flags ...string) *exec.Cmd {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("perennial up does not get ready:\n%s", &stderr)
+	tb.Fatalf("perennial up does not get ready:\n%s", &stderr)
 	return nil
 }
 
-func unusedAddr(t testing.TB) string {
-	t.Helper()
+func unusedAddr(tb testing.TB) string {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	addr := listener.Addr().String()
 	if err := listener.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return addr
 }

@@ -211,20 +211,18 @@ func (f *feed) copyBatches(n int) float64 {
 			return err
 		}
 		defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-		statement, err := tx.PrepareContext(ctx, pq.CopyIn("floor",
-			"customer_id", "id", "type", "occurred_at", "value", "currency", "channel", "digest", "position"))
+		statement, err := tx.PrepareContext(ctx, `
+			copy floor (customer_id, id, type, occurred_at, value, currency, channel, digest, position) from stdin`)
 		if err != nil {
 			return err
 		}
+		defer statement.Close() //nolint:errcheck // the last Exec tells
 		for i := range copyRows {
 			if _, err := statement.ExecContext(ctx, floorRow(first+i)...); err != nil {
 				return err
 			}
 		}
 		if _, err := statement.ExecContext(ctx); err != nil {
-			return err
-		}
-		if err := statement.Close(); err != nil {
 			return err
 		}
 		return tx.Commit()
