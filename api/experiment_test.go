@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -425,28 +424,6 @@ func TestStartNeedsWhatItNames(t *testing.T) {
 	s.post("/v1/experiments", welcomeTone).is(http.StatusCreated)
 	s.put("/v1/metrics/ltv_30", `{"kind": "click", "events": ["click"], "window": {"to_day": 30}}`).is(http.StatusOK)
 	s.post("/v1/experiments/welcome-tone/start", nil).fails(http.StatusUnprocessableEntity, "metric_cannot_decide", "/metrics/primary")
-}
-
-// TestStartNotBuilt: a draft may hold what this version cannot start, and the start says so.
-func TestStartNotBuilt(t *testing.T) {
-	t.Parallel()
-	s := newSystem(t).catalogue()
-	for name, c := range map[string]struct {
-		changes object
-		code    string
-	}{
-		"group_sequential": {object{"plan": object{"method": "group_sequential"}}, "method_not_built"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := s.in(t)
-			key := "draft-" + strings.ReplaceAll(name, " ", "-")
-			s.post("/v1/experiments", and(welcomeTone, and(c.changes, object{"key": key}))).is(http.StatusCreated)
-			s.keeps("start", func() {
-				s.post("/v1/experiments/"+key+"/start", nil).fails(http.StatusNotImplemented, c.code)
-			})
-			s.delete("/v1/experiments/"+key, ifMatch(`"1"`)).is(http.StatusNoContent)
-		})
-	}
 }
 
 // TestFixedPlanHasAnEnd: a fixed plan that names neither a size nor an end gets an end.

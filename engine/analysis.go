@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"math"
-	"slices"
 
 	"github.com/perennial-engine/perennial/stats"
 )
@@ -11,15 +10,19 @@ import (
 // A judge compares arms by the plan's method.
 type judge struct {
 	plan     Plan
-	currency Currency // of money
-	guards   int      // tests of guardrails: guardrails × treatments
-	planEnd  bool     // the plan has run its course: a fixed plan may now be judged
+	currency Currency    // of money
+	guards   int         // tests of guardrails: guardrails × treatments
+	planEnd  bool        // the plan has run its course: a fixed plan may now be judged
+	looks    []SpentLook // of a group-sequential plan, the one that is taken now included
+	known    *boundaries
 }
 
 // contrast is what the plan's method says of one treatment against control: an interval
-// at some level and the p-value of no difference.
+// at some level and the p-value of no difference. Of a group-sequential plan the p-value is
+// left for later: no decision asks for it.
 type contrast struct {
 	difference float64
+	se         float64 // the error that decides; 0 for a fixed plan
 	interval   stats.Interval
 	p          float64
 	warning    stats.Warning
@@ -31,27 +34,37 @@ func (j judge) mixing(n int64) float64 {
 	return float64(n) * stats.Rho2(j.plan.Alpha, 2*float64(j.plan.PlannedCustomers))
 }
 
-// compare answers the difference treatment − control at error alpha.
-func (j judge) compare(control, treatment arm, alpha float64) contrast {
-	difference := treatment.moments.Mean - control.moments.Mean
-	if w := cmp.Or(control.warning, treatment.warning); w != stats.NoWarning {
-		return contrast{difference, unknownInterval(), math.NaN(), w}
+// compare answers the difference treatment − control of a metric at error alpha.
+func (j judge) compare(metric MetricKey, control, treatment arm, alpha float64) contrast {
+	c := contrast{
+		difference: treatment.moments.Mean - control.moments.Mean, interval: unknownInterval(), p: math.NaN(),
+		warning: cmp.Or(control.warning, treatment.warning),
+	}
+	if c.warning != stats.NoWarning {
+		return c
 	}
 	if j.plan.Method == MethodFixed {
-		c, p := fixedLook(control, treatment, 1-alpha)
-		return contrast{difference, c.CI, p.P, c.Warning}
+		look, test := fixedLook(control, treatment, 1-alpha)
+		c.interval, c.p, c.warning = look.CI, test.P, look.Warning
+		return c
 	}
 	se := stats.MeanErrors(control.moments, treatment.moments)
-	if se.Warning != stats.NoWarning || se.Decision == 0 {
-		w := se.Warning
-		if w == stats.NoWarning {
-			w = stats.ZeroVariance
-		}
-		return contrast{difference, unknownInterval(), math.NaN(), w}
+	if c.warning = se.Warning; c.warning == stats.NoWarning && se.Decision == 0 {
+		c.warning = stats.ZeroVariance
 	}
-	s := stats.ConfidenceSequence(stats.Estimate{Value: difference, SE: se.Decision},
+	if c.warning != stats.NoWarning {
+		return c
+	}
+	c.se = se.Decision
+	if j.plan.Method == MethodGroupSequential {
+		half := j.boundary(metric, alpha) * c.se
+		c.interval = stats.Interval{Lower: c.difference - half, Upper: c.difference + half}
+		return c
+	}
+	s := stats.ConfidenceSequence(stats.Estimate{Value: c.difference, SE: c.se},
 		j.mixing(control.moments.N+treatment.moments.N), alpha, 0)
-	return contrast{difference, s.CI, s.P, s.Warning}
+	c.interval, c.p, c.warning = s.CI, s.P, s.Warning
+	return c
 }
 
 func unknownInterval() stats.Interval { return stats.Interval{Lower: math.NaN(), Upper: math.NaN()} }
@@ -69,56 +82,13 @@ func fixedLook(control, treatment arm, level float64) (difference, test stats.Co
 
 // relative answers the interval of treatment − scale·control at error alpha, by the
 // plan's method: the contrast of margins and of the least effect worth having.
-func (j judge) relative(control, treatment arm, scale, alpha float64) stats.Interval {
+func (j judge) relative(metric MetricKey, control, treatment arm, scale, alpha float64) stats.Interval {
 	scaled := control
 	scaled.binary = false
 	scaled.moments.Mean *= scale
 	scaled.moments.M2 *= scale * scale
 	treatment.binary = false
-	return j.compare(scaled, treatment, alpha).interval
-}
-
-// family compares treatments with control on the metrics that are corrected together
-// (Holm), and gives each comparison the interval at the error that Holm's step grants it:
-// at each look by itself the interval excludes 0 exactly when Holm rejects.
-func (j judge) family(tests []*assessment) {
-	p := make([]float64, len(tests))
-	for i, t := range tests {
-		t.alpha = j.plan.Alpha
-		t.contrast = j.compare(t.control, t.treatment, t.alpha)
-		// At later looks the p-value of a sequence is the least so far.
-		if t.previousP != nil && (math.IsNaN(t.p) || *t.previousP < t.p) && j.plan.Method == MethodAnytime {
-			t.p = *t.previousP
-		}
-		p[i] = t.p
-	}
-	adjusted := stats.Adjust(p, stats.Holm)
-	order := make([]int, 0, len(tests))
-	for i := range tests {
-		tests[i].adjusted = adjusted[i]
-		if !math.IsNaN(p[i]) {
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return compareFloat(p[a], p[b]) })
-	step := 0
-	for rank, i := range order {
-		tests[i].alpha = j.plan.Alpha / float64(len(order)-step)
-		tests[i].interval = j.compare(tests[i].control, tests[i].treatment, tests[i].alpha).interval
-		if adjusted[i] <= j.plan.Alpha {
-			step = rank + 1
-		}
-	}
-}
-
-func compareFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return j.compare(metric, scaled, treatment, alpha).interval
 }
 
 // An assessment is one comparison while it is judged.
@@ -130,6 +100,8 @@ type assessment struct {
 	previousP          *float64
 	contrast
 	alpha    float64 // error of the interval
+	rejected bool    // there is a difference, corrected for the family
+	alone    float64 // the p-value of this look by itself
 	adjusted float64
 }
 
@@ -148,13 +120,13 @@ func (a *assessment) scaled(j judge, share, alpha float64) stats.Interval {
 	if (a.metric.Direction == Decrease) != (a.control.moments.Mean < 0) {
 		share = -share
 	}
-	return a.good(j.relative(a.control, a.treatment, 1+share, alpha))
+	return a.good(j.relative(a.metric.Key, a.control, a.treatment, 1+share, alpha))
 }
 
 // improved: the lower limit in the good direction is above share × |control|. A plan may ask
 // for less than an improvement (a negative share): then there need be no difference.
-func (a *assessment) improved(j judge, share float64) bool {
-	if share >= 0 && !(a.adjusted <= j.plan.Alpha) {
+func (a *assessment) improved(share float64) bool {
+	if share >= 0 && !a.rejected {
 		return false
 	}
 	return a.good(a.interval).Lower > share*math.Abs(a.control.moments.Mean)
@@ -189,7 +161,7 @@ func (a *assessment) comparison(j judge) Comparison {
 		Interval:       limits(a.interval),
 		PValue:         number(a.p),
 		AdjustedPValue: number(a.adjusted),
-		Decisive:       a.role == RolePrimary && a.adjusted <= j.plan.Alpha && (j.plan.Method != MethodFixed || j.planEnd),
+		Decisive:       a.role == RolePrimary && a.rejected && (j.plan.Method != MethodFixed || j.planEnd),
 		Fixed: FixedLook{
 			StdError: number(fixed.SE), Statistic: number(test.Stat),
 			PValue: number(test.P), Interval: limits(fixed.CI),
@@ -208,18 +180,23 @@ func (a *assessment) comparison(j judge) Comparison {
 		c.Warnings = append(c.Warnings, a.warning.String())
 		return c
 	}
-	if c.Interval[0] == nil || c.Interval[1] == nil {
-		c.Warnings = append(c.Warnings, "unbounded")
+	if j.plan.Method == MethodGroupSequential {
+		if len(j.looks) == 0 {
+			c.Warnings = append(c.Warnings, "no_look_yet")
+		}
+		c.Boundary = number(j.boundary(a.metric.Key, a.alpha))
 	}
 	// The lift's interval stands at the same critical value as that of the difference.
 	half := (a.interval.Upper - a.interval.Lower) / 2 / math.Hypot(a.control.moments.SE(), a.treatment.moments.SE())
 	level := 1 - 2*stats.NormalSF(half)
 	lift := stats.ShowLift(a.control.moments.Estimate(), a.treatment.moments.Estimate(), min(level, 0.999_999_999))
 	c.Lift = number(lift.Lift)
+	// With very few customers the interval of the difference says next to nothing, and that of
+	// the lift nothing.
 	if level < 0.999_999_999 {
 		c.LiftInterval = limits(lift.CI)
-	} else if lift.Warning == stats.NoWarning {
-		// So few customers that the interval of the difference says next to nothing.
+	}
+	if c.Interval[0] == nil || c.Interval[1] == nil || (level >= 0.999_999_999 && lift.Warning == stats.NoWarning) {
 		c.Warnings = append(c.Warnings, "unbounded")
 	}
 	if lift.Warning != stats.NoWarning {

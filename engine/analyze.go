@@ -3,135 +3,10 @@ package engine
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
 )
-
-// lookStep is the information, as a share of the plan, that must have come in since the
-// last look before the next is taken.
-const lookStep = 0.01
-
-// analyzeAll is the analyze job: it takes a look at every running test that has learned
-// enough since the last, and writes down what follows.
-func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, func(x *Experiment) (int, error) {
-		looked, err := e.look(ctx, x)
-		if looked {
-			return 1, err
-		}
-		return 0, err
-	})
-}
-
-// look analyses a test when enough has come in since it was last analysed. What is stored is
-// a look, except for a fixed plan before its end, which is only watched.
-func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
-	now := e.now()
-	lastLook, err := notFoundIsNil(e.store.LatestLook(ctx, x.Key, now))
-	if err != nil {
-		return false, err
-	}
-	r, c, err := e.analyze(ctx, x, View{AsOf: now}, lastLook)
-	if err != nil || c.first == nil {
-		return false, err
-	}
-	watching := x.Plan.Method == MethodFixed && !c.planEnd
-	last := lastLook
-	if watching {
-		if last, err = notFoundIsNil(e.store.LatestReport(ctx, x.Key)); err != nil {
-			return false, err
-		}
-	}
-	if !c.due(r, last) {
-		return false, nil
-	}
-	if watching {
-		return true, e.store.SaveReport(ctx, r, nil)
-	}
-	number := 1
-	if last != nil {
-		number = *last.Look + 1
-	}
-	r.Look = &number
-	decision, err := e.decisionOf(x, r)
-	if err != nil {
-		return false, err
-	}
-	if err := e.store.SaveReport(ctx, r, decision); KindOf(err) == KindConflict {
-		e.log.InfoContext(ctx, "look not taken: the experiment has changed meanwhile", "experiment", x.Key, "error", err)
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	return true, nil
-}
-
-// due: enough has come in since the last report, or the plan has ended, or an arm was
-// stopped for harm and the others must be judged without it. A fixed plan is judged once.
-func (c *caseFile) due(r, last *Report) bool {
-	if last == nil {
-		return true
-	}
-	action := last.Verdict.Action
-	if action == ActionStopHarm && c.experiment.isStopped(last.Verdict.Variant) {
-		return true
-	}
-	if action == ActionFixHealth && c.healthy {
-		return true
-	}
-	if last.Final && c.plan.Method == MethodFixed {
-		return false
-	}
-	return r.Information >= last.Information+lookStep || (c.planEnd && !last.Final) ||
-		(last.Verdict.waits() && !r.Verdict.waits())
-}
-
-// waits: it was too early to decide anything, so the look has spent nothing.
-func (v *Verdict) waits() bool {
-	early := []string{"min_customers", "burn_in", "min_days", "harm_burn_in"}
-	return v.Action == ActionContinue &&
-		slices.ContainsFunc(v.Reasons, func(r Reason) bool { return slices.Contains(early, r.Code) })
-}
-
-func notFoundIsNil(r *Report, err error) (*Report, error) {
-	if KindOf(err) == KindNotFound {
-		return nil, nil
-	}
-	return r, err
-}
-
-// decisionOf is the decision that a look's verdict asks for, or nil when it asks for none
-// or leaves it to a person.
-func (e *Engine) decisionOf(x *Experiment, r *Report) (*Decision, error) {
-	mode := x.Policy.Mode
-	switch r.Verdict.Action {
-	case ActionPromote, ActionNeedsApproval:
-	case ActionStopHarm, ActionKeepControl:
-		// Control is safe: only promotions wait for a person.
-		if mode == ModeApprove {
-			mode = ModeAuto
-		}
-	case ActionContinue, ActionFixHealth, ActionStop, ActionRollback:
-		return nil, nil
-	}
-	if mode == ModeManual {
-		return nil, nil
-	}
-	id, err := e.token(16)
-	if err != nil {
-		return nil, err
-	}
-	action := r.Verdict.Action
-	if action == ActionNeedsApproval {
-		action = ActionPromote
-	}
-	return &Decision{
-		ID: id, Experiment: x.Key, Action: action, Variant: r.Verdict.Variant, Mode: mode,
-		Reasons: r.Verdict.Reasons, DecidedBy: "engine", DecidedAt: r.ComputedAt,
-	}, nil
-}
 
 // Analyze computes and stores a report. It is no look: it spends nothing and never decides.
 func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) (*Report, error) {
@@ -165,9 +40,14 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := e.analyze(ctx, x, View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}, last)
+	v := View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}
+	totals, err := e.store.Totals(ctx, x, v)
 	if err != nil {
 		return nil, err
+	}
+	r, c := e.reportOn(x, totals, sitting{asOf: at, last: last})
+	if v.Segment != "" {
+		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
 	}
 	return r, e.store.SaveReport(ctx, r, nil)
 }
@@ -192,72 +72,93 @@ func (e *Engine) Reports(ctx context.Context, key ExperimentKey, p Page) ([]Repo
 	return e.store.Reports(ctx, key, p)
 }
 
-// analyze sums up the experiment and judges it. last is the look before, if any.
-func (e *Engine) analyze(ctx context.Context, x *Experiment, v View, last *Report) (*Report, *caseFile, error) {
-	totals, err := e.store.Totals(ctx, x, v)
-	if err != nil {
-		return nil, nil, err
+// A sitting is the occasion of a report.
+type sitting struct {
+	asOf time.Time
+	last *Report // the look before, if any
+	look bool    // this is a look: it may decide, and spends error
+}
+
+// reportOn judges sums.
+func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *caseFile) {
+	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First}
+	r := &Report{
+		Experiment: x.Key, AsOf: s.asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
+		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},
 	}
-	r, c := e.reportOn(x, totals, v.AsOf, last)
+	r.Information = x.information(totals)
+	r.Final = planEnded(x, totals, s.asOf, r.Information)
+	c.judge = judge{
+		plan: x.Plan, currency: e.reporting, planEnd: r.Final, known: &e.boundaries,
+		guards: len(x.Metrics.Guardrails) * (len(x.Variants) - 1),
+	}
+	if x.Plan.Method == MethodGroupSequential {
+		c.spend(r, totals, s)
+	}
+	r.Health = c.checkHealth(totals, r.Customers, s.last)
+	c.assess(totals, s.last)
+	r.Verdict = c.verdict()
+	r.Metrics = c.metricReports(totals, r.Customers)
 	if totals.Restated {
 		r.Warnings = append(r.Warnings, "restated")
 	}
 	r.Contaminated = c.contamination(totals)
-	if v.Segment != "" {
-		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
+	if s.last != nil {
+		r.Looks = s.last.Looks
 	}
-	return r, c, nil
-}
-
-// reportOn judges sums.
-func (e *Engine) reportOn(x *Experiment, totals *Totals, asOf time.Time, last *Report) (*Report, *caseFile) {
-	c := &caseFile{experiment: x, asOf: asOf, first: totals.First}
-	c.judge = judge{
-		plan: x.Plan, currency: e.reporting,
-		guards: len(x.Metrics.Guardrails) * (len(x.Variants) - 1),
+	if s.look && !r.Verdict.tooEarly() {
+		r.Looks = c.looks
 	}
-	r := &Report{
-		Experiment: x.Key, AsOf: asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
-		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},
-	}
-	r.Information = information(x, totals)
-	r.Final = planEnded(x, totals, asOf, r.Information)
-	c.planEnd = r.Final
-	r.Health = c.checkHealth(totals, r.Customers, last)
-	c.assess(totals, last)
-	r.Metrics = c.metricReports(totals, r.Customers)
-	r.Verdict = c.verdict()
 	return r, c
 }
 
-// information is the number of matured customers, in the slowest primary, as a share of
-// the planned number.
-func information(x *Experiment, t *Totals) float64 {
-	planned := float64(x.Plan.PlannedCustomers * len(x.Variants))
-	if planned == 0 {
-		planned = float64(defaultTuning * len(x.Variants))
+// spend sets the looks that the boundary comes from: those of the last look, and this one if
+// it is one.
+func (c *caseFile) spend(r *Report, totals *Totals, s sitting) {
+	if s.last != nil {
+		c.looks = s.last.Looks
 	}
+	if !s.look {
+		return
+	}
+	before := len(c.looks)
+	if c.looks = nextLooks(c.looks, c.experiment.thisLook(totals, r.Information, r.Final)); len(c.looks) > before {
+		c.looks[before].Boundary = number(c.boundary(c.experiment.Metrics.Primary[0], c.plan.Alpha))
+	}
+}
+
+// information is the matured customers of the slowest primary as a share of the plan.
+func (x *Experiment) information(t *Totals) float64 {
 	share := math.Inf(1)
 	for _, key := range x.Metrics.Primary {
-		mature := int64(0)
-		for _, v := range t.Values {
-			if v.Metric == key {
-				mature += v.Mature
-			}
-		}
-		share = min(share, float64(mature)/planned)
+		share = min(share, x.share(t, key))
 	}
 	return share
 }
 
-// planEnded: the planned customers have matured and the policy's minima are reached, or
-// max_days are over and everyone enrolled in them has matured. An anytime plan has no
-// planned size to reach. A plan never ends before min_days.
+// share is the matured customers of a metric as a share of the plan.
+func (x *Experiment) share(t *Totals, metric MetricKey) float64 {
+	planned := x.Plan.PlannedCustomers
+	if planned == 0 {
+		planned = defaultTuning
+	}
+	mature := int64(0)
+	for i := range t.Values {
+		if t.Values[i].Metric == metric {
+			mature += t.Values[i].Mature
+		}
+	}
+	return float64(mature) / float64(planned*len(x.Variants))
+}
+
+// planEnded: the planned customers have matured and the minima are reached, or max_days are
+// over and everyone enrolled in them has matured. An anytime plan has no planned size to
+// reach. A plan never ends before min_days.
 func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bool {
 	if t.First == nil || asOf.Before(t.First.Add(time.Duration(x.Policy.minDays())*24*time.Hour)) {
 		return false
 	}
-	if x.Plan.Method == MethodFixed && x.Plan.PlannedCustomers > 0 && information >= 1 && x.enoughMatured(t) {
+	if x.Plan.Method != MethodAnytime && x.Plan.PlannedCustomers > 0 && information >= 1 && x.enoughMatured(t) {
 		return true
 	}
 	if x.Policy.MaxDays == 0 {
@@ -271,11 +172,14 @@ func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bo
 	return !asOf.Before(end)
 }
 
-// enoughMatured: every arm has min_customers matured customers in every primary.
+// enoughMatured: in every primary every arm has min_customers matured customers, of whom
+// enough have a value. A plan that is full without them goes on until max_days.
 func (x *Experiment) enoughMatured(t *Totals) bool {
 	for _, key := range x.Metrics.Primary {
+		control := t.value(key, x.Control().Key)
 		for _, v := range x.Variants {
-			if t.value(key, v.Key).Mature < int64(x.Policy.MinCustomers) {
+			arm := t.value(key, v.Key)
+			if arm.Mature < int64(x.Policy.MinCustomers) || min(control.NonZero, arm.NonZero) < x.burnIn(v) {
 				return false
 			}
 		}
@@ -287,7 +191,7 @@ func (x *Experiment) enoughMatured(t *Totals) bool {
 // together, and so are secondaries; guardrails and diagnostics stand alone.
 func (c *caseFile) assess(t *Totals, last *Report) {
 	x := c.experiment
-	families := map[Role][]*assessment{}
+	corrected := map[Role]int{} // index of the family that a role is corrected in
 	for i, role := range x.Metrics.all() {
 		metric := x.Frozen[i]
 		arms := newArms(t, x, &metric)
@@ -300,15 +204,17 @@ func (c *caseFile) assess(t *Totals, last *Report) {
 				treatment: arms[v.Key], previousP: last.p(role.key, v.Key),
 			}
 			c.assessments = append(c.assessments, a)
-			if role.role == RolePrimary || role.role == RoleSecondary {
-				families[role.role] = append(families[role.role], a)
-			} else {
-				c.family([]*assessment{a})
+			together := role.role == RolePrimary || role.role == RoleSecondary
+			if at, ok := corrected[role.role]; ok && together {
+				c.families[at].tests = append(c.families[at].tests, a)
+				continue
 			}
+			corrected[role.role] = len(c.families)
+			c.families = append(c.families, family{role.role, []*assessment{a}})
 		}
 	}
-	for _, family := range families {
-		c.family(family)
+	for _, f := range c.families {
+		c.judgeFamily(f)
 	}
 }
 
@@ -333,6 +239,9 @@ func (r *Report) p(metric MetricKey, variant VariantKey) *float64 {
 // metricReports writes the arms and comparisons down, metric by metric.
 func (c *caseFile) metricReports(t *Totals, customers map[VariantKey]int64) []MetricReport {
 	x := c.experiment
+	for _, f := range c.families {
+		c.addP(f)
+	}
 	var reports []MetricReport
 	for i, role := range x.Metrics.all() {
 		metric := x.Frozen[i]

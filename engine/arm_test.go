@@ -136,7 +136,7 @@ func TestPartsOfArms(t *testing.T) {
 	half("control", 40)
 	half("warm", 45)
 	asOf := began.AddDate(0, 0, 28)
-	parts, c := testEngine(asOf).reportOn(s.x, s.totals, asOf, nil)
+	parts, c := testEngine(asOf).reportOn(s.x, s.totals, sitting{asOf: asOf, look: true})
 	near := cmpopts.EquateApprox(1e-2, 0) // the halves' deviations are about their own means
 	if diff := cmp.Diff(whole.Metrics, parts.Metrics, near); diff != "" {
 		t.Errorf("metrics (-whole +parts):\n%s", diff)
@@ -151,7 +151,7 @@ func TestPartsOfArms(t *testing.T) {
 	}
 	if c := newScene(); len(c.totals.Arms) == 0 {
 		t.Error("the plain scene has no arms")
-	} else if _, file := testEngine(asOf).reportOn(c.x, c.totals, asOf, nil); file.contamination(c.totals) != nil {
+	} else if _, file := testEngine(asOf).reportOn(c.x, c.totals, sitting{asOf: asOf, look: true}); file.contamination(c.totals) != nil {
 		t.Error("contamination without contaminated customers")
 	}
 }

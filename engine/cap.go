@@ -22,7 +22,7 @@ type foundCaps map[MetricKey]foundCap
 // from the time before now. It runs before the start takes its lock, which others wait for.
 func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, error) {
 	x, err := e.store.Experiment(ctx, key)
-	if err != nil || x.Status != StatusDraft || x.notBuilt() != nil {
+	if err != nil || x.Status != StatusDraft {
 		return nil, err // Start says what is wrong
 	}
 	caps := foundCaps{}

@@ -68,7 +68,7 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 	switch kind := KindOf(err); {
 	case errors.Is(err, errRehearsed):
 		list.Ready = true
-	case kind == KindInvalid || kind == KindConflict || kind == KindNotBuilt:
+	case kind == KindInvalid || kind == KindConflict:
 		list.refusal(err)
 	default:
 		return nil, err

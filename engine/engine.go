@@ -43,6 +43,8 @@ type Engine struct {
 	upTo       int64      // ingest position that people are at
 	stored     stored     // what the stored picture shows
 
+	boundaries boundaries // of group-sequential plans
+
 	assigned  reasonTally
 	confirmed atomic.Pointer[time.Time] // when live was last known to be the newest
 

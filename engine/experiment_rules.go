@@ -292,13 +292,3 @@ func exactJSON(raw json.RawMessage) (v any, ok bool) {
 	d.UseNumber()
 	return v, d.Decode(&v) == nil
 }
-
-// notBuilt answers with KindNotBuilt when the experiment needs a part of the contract
-// that this version does not have. Drafts may hold such parts.
-func (x *Experiment) notBuilt() error {
-	if x.Plan.Method == MethodGroupSequential {
-		return Errorf(KindNotBuilt, "method_not_built",
-			"plans of method group_sequential cannot start in this version: use anytime or fixed")
-	}
-	return nil
-}

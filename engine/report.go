@@ -16,7 +16,8 @@ type Report struct {
 	Final       bool                 `json:"final"`       // the plan has run its course
 	Method      Method               `json:"method"`
 	Alpha       float64              `json:"alpha"`
-	Customers   map[VariantKey]int64 `json:"customers"` // enrolled
+	Customers   map[VariantKey]int64 `json:"customers"`       // enrolled
+	Looks       []SpentLook          `json:"looks,omitempty"` // of a group-sequential plan
 	Health      Health               `json:"health"`
 	Metrics     []MetricReport       `json:"metrics"`
 	Verdict     Verdict              `json:"verdict"`
@@ -106,8 +107,11 @@ type Comparison struct {
 	Decisive       bool        `json:"decisive"`
 	CovariateGain  *float64    `json:"covariate_gain"`
 	NonInferior    *bool       `json:"non_inferior,omitempty"` // of a guardrail
-	Fixed          FixedLook   `json:"fixed"`
-	Warnings       []string    `json:"warnings"`
+	// Boundary is what the difference over its error has to reach in a group-sequential plan,
+	// nil where the last look cannot stop.
+	Boundary *float64  `json:"boundary,omitempty"`
+	Fixed    FixedLook `json:"fixed"`
+	Warnings []string  `json:"warnings"`
 }
 
 // FixedLook is Welch's test, or for values of 0 and 1 the unpooled z interval and error

@@ -315,24 +315,3 @@ func TestFrozen(t *testing.T) {
 		})
 	}
 }
-
-func TestWhatIsNotBuiltCannotStart(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		change func(x *Experiment)
-		code   string
-	}{
-		{"anytime", func(*Experiment) {}, ""},
-		{"fixed", func(x *Experiment) { x.Plan.Method = MethodFixed }, ""},
-		{"group sequential", func(x *Experiment) { x.Plan.Method = MethodGroupSequential }, "method_not_built"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			x := newScene().x
-			tt.change(x)
-			err := x.notBuilt()
-			if codeOf(err) != tt.code || (err != nil && KindOf(err) != KindNotBuilt) {
-				t.Errorf("error %v, want code %q", err, tt.code)
-			}
-		})
-	}
-}

@@ -70,9 +70,6 @@ func (e *Engine) begin(c *Change, caps foundCaps) error {
 	for _, r := range x.Metrics.all() {
 		x.Frozen = append(x.Frozen, c.Metrics[r.key])
 	}
-	if err := x.notBuilt(); err != nil {
-		return err
-	}
 	if err := caps.fix(x.Frozen); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (s *scene) arm(metric MetricKey, v VariantKey, n int64, mean, sd float64) {
 
 func (s *scene) report() *Report {
 	asOf := began.Add(time.Duration(s.days * 24 * float64(time.Hour)))
-	r, _ := testEngine(asOf).reportOn(s.x, s.totals, asOf, s.last)
+	r, _ := testEngine(asOf).reportOn(s.x, s.totals, sitting{asOf: asOf, last: s.last, look: true})
 	return r
 }
 
@@ -114,7 +114,7 @@ func genScene(t *rapid.T, binary bool) *scene {
 	arms := []VariantKey{"warm", "bold", "calm"}[:rapid.IntRange(1, 3).Draw(t, "treatments")]
 	s := newScene(arms...)
 	s.x.Metrics, s.x.Frozen, s.totals.Values = Metrics{}, nil, nil
-	s.x.Plan.Method = rapid.SampledFrom([]Method{MethodAnytime, MethodFixed}).Draw(t, "method")
+	s.x.Plan.Method = rapid.SampledFrom([]Method{MethodGroupSequential, MethodAnytime, MethodFixed}).Draw(t, "method")
 	s.x.Plan.MinEffect = rapid.SampledFrom([]float64{0, 0.01, 0.2}).Draw(t, "min_effect")
 	s.x.Plan.PromoteAbove = rapid.SampledFrom([]float64{0, 0.02, -0.1}).Draw(t, "promote_above")
 	s.x.Policy.MaxDays = rapid.SampledFrom([]int{0, 14}).Draw(t, "max_days")

@@ -16,6 +16,7 @@ type caseFile struct {
 	healthy     bool
 	unhealthy   string // what is wrong, in words
 	assessments []*assessment
+	families    []family
 }
 
 // Burn-in: the least number of customers with a value other than 0 in the smaller arm
@@ -126,14 +127,18 @@ func (c *caseFile) tooEarly() []Reason {
 	return waits
 }
 
-func (c *caseFile) burnIn(a *assessment) int64 {
-	control, _ := c.experiment.Variant(a.control.variant)
-	treatment, _ := c.experiment.Variant(a.treatment.variant)
-	smaller := float64(min(control.Weight, treatment.Weight)) / float64(control.Weight+treatment.Weight)
-	if smaller < unevenShare {
+// burnIn is the least number of customers with a value in the smaller of control and an arm.
+func (x *Experiment) burnIn(v Variant) int64 {
+	control := x.Control().Weight
+	if smaller := float64(min(control, v.Weight)) / float64(control+v.Weight); !v.Control && smaller < unevenShare {
 		return burnInUneven
 	}
 	return burnIn
+}
+
+func (c *caseFile) burnIn(a *assessment) int64 {
+	treatment, _ := c.experiment.Variant(a.treatment.variant)
+	return c.experiment.burnIn(treatment)
 }
 
 // of lists the assessments of a role over the arms that are still in the test.
@@ -169,7 +174,7 @@ func (c *caseFile) harmed() (Verdict, bool) {
 // an improved arm from winning.
 func (c *caseFile) winner() (best *assessment, blocked []Reason) {
 	for _, a := range c.of(RolePrimary) {
-		if !a.improved(c.judge, c.plan.PromoteAbove) {
+		if !a.improved(c.plan.PromoteAbove) {
 			continue
 		}
 		guarded := true

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/perennial-engine/perennial/engine"
@@ -65,6 +66,12 @@ func TestHillstrom(t *testing.T) {
 		"plan": {"method": "anytime", "alpha": 0.05, "planned_customers": 20000},
 		"policy": {"mode": "auto", "min_days": 14, "min_customers": 1000}}`, 201, nil)
 	up.call("POST", "/v1/experiments/mens-or-womens/start", "", 200, nil)
+	// The same again by the default method.
+	up.call("POST", "/v1/experiments", `{
+		"key": "by-default", "assignment": "external",
+		"variants": [{"key": "No E-Mail", "control": true, "weight": 1}, {"key": "Mens E-Mail", "weight": 1}, {"key": "Womens E-Mail", "weight": 1}],
+		"metrics": {"primary": "spend_14"}, "plan": {"planned_customers": 20000}}`, 201, nil)
+	up.call("POST", "/v1/experiments/by-default/start", "", 200, nil)
 
 	enrolments := []string{
 		"enrolments", file, "--map", "customer=row-{#}", "--map", "variant=segment",
@@ -74,6 +81,8 @@ func TestHillstrom(t *testing.T) {
 		"events", file, "--map", "customer=row-{#}", "--map", "id=spend-{#}", "--map", "value=spend", "--set", "currency=EUR",
 		"--set", "type=order", "--set", "occurred_at=2008-03-25T12:00:00Z", "--where", "conversion=1",
 	}
+	again := slices.Clone(enrolments)
+	again[slices.Index(again, "experiment=mens-or-womens")] = "experiment=by-default"
 	visits := []string{
 		"events", file, "--map", "customer=row-{#}", "--map", "id=visit-{#}",
 		"--set", "type=visit", "--set", "occurred_at=2008-03-24T12:00:00Z", "--where", "visit=1",
@@ -82,7 +91,7 @@ func TestHillstrom(t *testing.T) {
 		name     string
 		args     []string
 		accepted int
-	}{{"enrolments", enrolments, 64000}, {"orders", orders, 578}, {"visits", visits, 9394}} {
+	}{{"enrolments", enrolments, 64000}, {"enrolments again", again, 64000}, {"orders", orders, 578}, {"visits", visits, 9394}} {
 		if s := up.importFile(c.args...); s.Accepted != c.accepted || s.Duplicates != 0 || s.Rejected != 0 {
 			t.Fatalf("%s: %+v, want %d accepted", c.name, s, c.accepted)
 		}
@@ -131,6 +140,13 @@ func TestHillstrom(t *testing.T) {
 	if x.Status != "concluded" || x.Outcome != "promoted" || x.Winner != string(mens) {
 		t.Errorf("experiment = %+v, want it concluded with the mens arm promoted", x)
 	}
+	// One look at the end of the plan, by Holm at alpha/2: Φ⁻¹(1 − .05/4) = 2.241403.
+	up.call("GET", "/v1/experiments/by-default/report", "", 200, &r)
+	_, comparisons = lines(t, &r, "spend_14")
+	near(t, "boundary", comparisons[mens].Boundary, 2.241403, 5e-7)
+	if r.Method != engine.MethodGroupSequential || r.Verdict.Action != engine.ActionPromote || r.Verdict.Variant != mens || !comparisons[mens].Decisive {
+		t.Errorf("by %s: %+v, want the mens arm promoted", r.Method, r.Verdict)
+	}
 	var got struct{ Content, Reason, Variant string }
 	up.call("POST", "/v1/assignments", `{"customer": "somebody new", "touchpoint": "mailing"}`, 200, &got)
 	if got.Content != "mens" || got.Reason != "promoted" || got.Variant != string(mens) {
@@ -153,9 +169,20 @@ func TestCookieCats(t *testing.T) {
 		"plan": {"method": "fixed", "planned_customers": 44000},
 		"policy": {"mode": "auto", "min_days": 7, "min_customers": 1000}}`, 201, nil)
 	up.call("POST", "/v1/experiments/gate/start", "", 200, nil)
-	if s := up.importFile("enrolments", file, "--map", "customer=userid", "--map", "variant=version",
-		"--set", "experiment=gate", "--set", "enrolled_at=2017-01-01T00:00:00Z"); s.Accepted != 90189 {
-		t.Fatalf("enrolments: %+v", s)
+	// The same again by the default method, and by confidence sequences.
+	methods := []string{"group_sequential", "anytime"}
+	for _, method := range methods {
+		up.call("POST", "/v1/experiments", `{
+			"key": "`+method+`", "assignment": "external",
+			"variants": [{"key": "gate_30", "control": true, "weight": 1}, {"key": "gate_40", "weight": 1}],
+			"metrics": {"primary": "day_7"}, "plan": {"method": "`+method+`", "planned_customers": 44000}}`, 201, nil)
+		up.call("POST", "/v1/experiments/"+method+"/start", "", 200, nil)
+	}
+	for _, key := range append(methods, "gate") {
+		if s := up.importFile("enrolments", file, "--map", "customer=userid", "--map", "variant=version",
+			"--set", "experiment="+key, "--set", "enrolled_at=2017-01-01T00:00:00Z"); s.Accepted != 90189 {
+			t.Fatalf("enrolments: %+v", s)
+		}
 	}
 	for _, e := range []struct {
 		column, event, at string
@@ -202,5 +229,11 @@ func TestCookieCats(t *testing.T) {
 	up.call("GET", "/v1/experiments/gate", "", 200, &x)
 	if r.Verdict.Action != engine.ActionStopHarm || x.Outcome != "stopped" {
 		t.Errorf("verdict %+v, outcome %q: want the later gate stopped for harm", r.Verdict, x.Outcome)
+	}
+	for _, method := range methods {
+		up.call("GET", "/v1/experiments/"+method+"/report", "", 200, &r)
+		if r.Verdict.Action != engine.ActionStopHarm {
+			t.Errorf("by %s: %+v, want the later gate stopped for harm", method, r.Verdict)
+		}
 	}
 }

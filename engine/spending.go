@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/perennial-engine/perennial/stats"
+)
+
+// A SpentLook is a look at which a group-sequential plan has spent error. Those up to a look
+// and the plan's alpha say what its boundary was. Looks that came too early to decide
+// anything, or on unhealthy data, have spent nothing and are not among them.
+type SpentLook struct {
+	// Fraction is the share of the plan up to which error is spent: 1 at its end, whatever
+	// was reached.
+	Fraction   float64 `json:"fraction"`
+	AlphaSpent float64 `json:"alpha_spent"` // up to and at this look, on both sides
+	// Information is the matured customers of each metric as a share of the plan. It sets the
+	// correlation of the looks.
+	Information map[MetricKey]float64 `json:"information"`
+	// Boundary is what the difference of the first primary over its error had to reach if it
+	// were the only question; nil: the look could not stop.
+	Boundary *float64 `json:"boundary"`
+}
+
+const (
+	// farBoundary: a look whose boundary is beyond it cannot stop.
+	farBoundary = 8
+	// leastGrowth is the least information that a look is taken to have added. The slower of
+	// two metrics may not have grown at all; with less correlation the boundary is safe.
+	leastGrowth = 0.001
+	// mostInformation is the most that is told from more: looks before are forgotten by then.
+	mostInformation = 50
+)
+
+// nextLooks adds the look that is taken now to those before. One that adds too little counts
+// as the one before; so does any after the end, when everything is spent.
+func nextLooks(before []SpentLook, next SpentLook) []SpentLook {
+	if n := len(before); n > 0 {
+		last := before[n-1].Fraction
+		if last >= 1 || (next.Fraction < 1 && next.Fraction < last+lookStep) {
+			return before
+		}
+	}
+	return append(slices.Clone(before), next)
+}
+
+// thisLook is the look that is taken on these totals.
+func (x *Experiment) thisLook(t *Totals, information float64, final bool) SpentLook {
+	l := SpentLook{Fraction: min(1, information), Information: map[MetricKey]float64{}}
+	if final {
+		l.Fraction = 1
+	}
+	for _, key := range x.Metrics.Keys() {
+		l.Information[key] = x.share(t, key)
+	}
+	l.AlphaSpent = 2 * stats.Spending{}.Spent(x.Plan.Alpha/2, l.Fraction)
+	return l
+}
+
+// groupPlan is the plan of the looks so far for a metric, at an error of both sides together.
+func groupPlan(looks []SpentLook, metric MetricKey, alpha float64) stats.Plan {
+	p := stats.Plan{Alpha: alpha / 2, TwoSided: true}
+	last := 0.0
+	for _, l := range looks {
+		last = max(min(l.Information[metric], mostInformation), last+leastGrowth)
+		p.Times = append(p.Times, last)
+		p.SpendTimes = append(p.SpendTimes, l.Fraction)
+	}
+	return p
+}
+
+// boundary is what |difference|/error of a metric must reach at the last look for an error
+// of alpha; +Inf before the first look and where the look cannot stop.
+func (j judge) boundary(metric MetricKey, alpha float64) float64 {
+	if len(j.looks) == 0 {
+		return math.Inf(1)
+	}
+	return j.known.boundary(groupPlan(j.looks, metric, alpha))
+}
+
+// repeatedP is the smallest error at which the last look would have stopped at z; NaN before
+// the first look.
+func (j judge) repeatedP(metric MetricKey, z float64) float64 {
+	if len(j.looks) == 0 {
+		return math.NaN()
+	}
+	p, w := groupPlan(j.looks, metric, j.plan.Alpha).RepeatedP(len(j.looks), min(math.Abs(z), farBoundary))
+	if w != stats.NoWarning {
+		return math.NaN()
+	}
+	return min(1, 2*p)
+}
+
+// boundaries remembers boundaries: they take long to find, and many questions of a report,
+// and many reports, ask for the same. It is safe for concurrent use.
+type boundaries struct {
+	mu    sync.Mutex
+	known map[string]float64
+}
+
+// mostBoundaries is how many are remembered before all are forgotten.
+const mostBoundaries = 10_000
+
+// boundary is that of the plan's last look.
+func (b *boundaries) boundary(p stats.Plan) float64 {
+	key := strconv.AppendFloat(nil, p.Alpha, 'g', -1, 64)
+	for i := range p.Times {
+		key = strconv.AppendFloat(append(key, ' '), p.Times[i], 'g', -1, 64)
+		key = strconv.AppendFloat(append(key, ' '), p.SpendTimes[i], 'g', -1, 64)
+	}
+	b.mu.Lock()
+	z, ok := b.known[string(key)]
+	b.mu.Unlock()
+	if ok {
+		return z
+	}
+	z = math.Inf(1)
+	if found := p.Boundaries(); found.Warning == stats.NoWarning {
+		z = found.Upper[len(found.Upper)-1]
+	}
+	if z > farBoundary {
+		z = math.Inf(1)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil || len(b.known) >= mostBoundaries {
+		b.known = map[string]float64{}
+	}
+	b.known[string(key)] = z
+	return z
+}
