@@ -1,6 +1,6 @@
 # Perennial: what a person does with the project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-stats fuzz simulate build
+.PHONY: help demo test lint fmt bench bench-stats bench-ledger fuzz simulate build
 
 # The race detector needs a C compiler. Without one the tests run without it, and say so.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
@@ -37,6 +37,18 @@ bench-stats: ## run the benchmarks of the statistics that have a goal, each besi
 			if (goal) { goals[$$1] = goal; count[$$1] = allocs; if (figure < best[$$1]) best[$$1] = figure } } \
 		END { for (i = 1; i <= n; i++) { b = names[i]; printf "%-32s %12s %12s %9.0f%% %8d%s\n", b, time(best[b]), \
 			time(goals[b]), 100*best[b]/goals[b], count[b], (best[b] > goals[b] ? "  MISSED" : "") }; exit failed }'
+
+EVENTS ?= 10000000
+
+bench-ledger: ## compare ingesting and measuring with plain ways on the same database (EVENTS=2000000 for a quick look)
+	@PERENNIAL_BENCH_EVENTS=$(EVENTS) go test -timeout 60m -run '^$$' -bench 'Ingest|Measuring' -benchtime 5x ./cmd/perennial ./postgres | awk ' \
+		BEGIN { printf "%-32s %14s %14s %10s %10s\n", "benchmark", "ours", "plain", "ratio", "goal" } \
+		/^(FAIL|panic|---)/ { print; failed = 1 } \
+		/^Benchmark/ { for (i = 3; i < NF; i += 2) { value[$$(i+1)] = $$i } \
+			unit = ("ms" in value) ? "ms" : "rows/s"; more = unit == "ms" ? value["ratio"] > value["goal-ratio"] : value["ratio"] < value["goal-ratio"]; \
+			printf "%-32s %14s %14s %10.2f %3s %6.2f%s\n", $$1, sprintf("%.0f %s", value[unit], unit), sprintf("%.0f %s", value["floor-" unit], unit), \
+			value["ratio"], unit == "ms" ? "<=" : ">=", value["goal-ratio"], more ? "  MISSED" : ""; delete value } \
+		END { exit failed }'
 
 FUZZTIME ?= 30s
 FUZZ ?= Fuzz

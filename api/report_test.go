@@ -249,6 +249,25 @@ func TestCapFromHistory(t *testing.T) {
 	s.post("/v1/experiments/mailing/start", nil).is(http.StatusOK)
 	// The type-7 quantile of 1 to 1001 at 0.9 is 1 + 0.9·1000.
 	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{"/metrics/0/cap_value": "901"})
+
+	// Of an audience: 1001 and those who spend 0.25 more each, up to 1250.75, and nobody else.
+	s.post("/v1/experiments", and(mailing, object{
+		"key": "french", "metrics": object{"primary": "capped_30"}, "audience": "customer.country == 'FR'", "touchpoints": []string{"welcome-web"},
+		"variants": []object{{"key": "plain", "control": true, "weight": 1}, {"key": "warm", "weight": 1}},
+	})).is(http.StatusCreated)
+	s.post("/v1/experiments/french/start", nil).fails(http.StatusUnprocessableEntity, "cap_needs_history")
+	var orders []any
+	french := []any{object{"customer": "h-1001", "attributes": object{"country": "FR"}}}
+	for i := range 1000 {
+		customer := fmt.Sprint("fr-", i)
+		orders = append(orders, and(order, object{"id": "h", "customer": customer, "value": 1001 + 0.25*float64(i), "occurred_at": "2026-02-01T00:00:00Z"}))
+		french = append(french, object{"customer": customer, "attributes": object{"country": "FR"}})
+	}
+	s.post("/v1/events", object{"events": orders}).receipt(1000, 0, 0)
+	s.post("/v1/customers", object{"customers": french}).receipt(len(french), 0, 0)
+	s.post("/v1/experiments/french/start", nil).is(http.StatusOK)
+	// 1001 sorted values, of which two are 1001: the one at place 1 + 900 is 1001 + 0.25·899.
+	s.post("/v1/experiments/french/reports", nil).is(http.StatusCreated).has(object{"/metrics/0/cap_value": "1225.75"})
 }
 
 // TestReportCSV: a row for each arm of each metric.

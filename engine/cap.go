@@ -2,9 +2,12 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"reflect"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/engine/audience"
 )
 
 // capHistory is how many customers a cap is found from at least.
@@ -25,6 +28,10 @@ func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, er
 	if err != nil || x.Status != StatusDraft {
 		return nil, err // Start says what is wrong
 	}
+	among, err := x.among()
+	if err != nil {
+		return nil, err
+	}
 	caps := foundCaps{}
 	for _, r := range x.Metrics.all() {
 		m, err := e.store.Metric(ctx, r.key)
@@ -37,13 +44,13 @@ func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, er
 		if !m.seeksCap() {
 			continue
 		}
-		customers, value, err := e.store.QuantileBefore(ctx, m, decimal.NewFromFloat(*m.CapQuantile), e.now())
+		customers, value, err := e.store.QuantileBefore(ctx, m, decimal.NewFromFloat(*m.CapQuantile), e.now(), among)
 		switch {
 		case err != nil:
 			return nil, err
 		case customers < capHistory:
 			return nil, Errorf(KindInvalid, "cap_needs_history",
-				"the cap of metric %q cannot be found: in the %d days before now %d customers did anything, of at least %d: give cap_value instead of cap_quantile",
+				"the cap of metric %q cannot be found: in the %d days before now %d customers of the audience did anything, of at least %d: give cap_value instead of cap_quantile",
 				m.Key, m.Window.ToDay-m.Window.FromDay, customers, capHistory)
 		case !value.IsPositive():
 			return nil, Errorf(KindInvalid, "zero_cap",
@@ -52,6 +59,18 @@ func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, er
 		caps[m.Key] = foundCap{*m, value}
 	}
 	return caps, nil
+}
+
+// among tells by their stored attributes who is in the audience, nil when everybody is.
+func (x *Experiment) among() (func(attributes []byte) bool, error) {
+	who, err := audience.Compile(x.Audience)
+	if err != nil || who == nil {
+		return nil, err
+	}
+	return func(attributes []byte) bool {
+		var known map[string]any
+		return json.Unmarshal(attributes, &known) == nil && who.Matches(known, "")
+	}, nil
 }
 
 // seeksCap reports whether the metric's cap is still to be found.

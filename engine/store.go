@@ -197,9 +197,10 @@ type Measures interface {
 	// those that are kept, which it leaves as they are.
 	Recompute(ctx context.Context, x *Experiment) (customers, differences int, err error)
 	// QuantileBefore is the type-7 quantile of a metric's values, uncapped, over the length of
-	// its window up to a time, of the customers who did anything in that time. It is exact,
-	// and 0 when there are none.
-	QuantileBefore(ctx context.Context, m *Metric, q decimal.Decimal, at time.Time) (customers int64, value decimal.Decimal, err error)
+	// its window up to a time: of the customers who did anything in that time and whose
+	// attributes, as JSON, among accepts (nil: all). It is exact, and 0 without any.
+	QuantileBefore(ctx context.Context, m *Metric, q decimal.Decimal, at time.Time, among func(attributes []byte) bool) (
+		customers int64, value decimal.Decimal, err error)
 }
 
 // A View is the part of the ledger that a report is about.

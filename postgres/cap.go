@@ -11,45 +11,103 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// QuantileBefore implements engine.Measures. The position of the quantile lies at
-// 1 + (n - 1) q among the sorted values, and between two of them on the line that joins them.
+// QuantileBefore implements engine.Measures. Of n sorted values the quantile lies at place
+// 1 + (n - 1) q, and between two of them on the line that joins them.
 func (s *Store) QuantileBefore(
-	ctx context.Context, m *engine.Metric, q decimal.Decimal, at time.Time,
+	ctx context.Context, m *engine.Metric, q decimal.Decimal, at time.Time, among func(attributes []byte) bool,
 ) (customers int64, value decimal.Decimal, err error) {
-	p := partsOf([]engine.Metric{*m}, false)
-	err = s.inSnapshot(ctx, s.bulk, func(tx *sqlx.Tx) error {
-		reporting, err := reportingCurrency(ctx, tx)
-		if err != nil {
+	err = s.inPicture(ctx, func(tx *sqlx.Tx) error {
+		if err := computeHistory(ctx, tx, m, at); err != nil {
 			return err
 		}
-		return tx.QueryRowxContext(ctx, `
-			WITH customer AS (
-				SELECT customer_id, coalesce(sum(CASE
-					WHEN part.type IS NULL THEN 0
-					WHEN part.counts THEN 1
-					WHEN events.value IS NULL THEN part.missing
-					WHEN events.currency = $8 THEN events.value * part.factor
-					ELSE events.value * part.factor * coalesce((
-						SELECT rate FROM rates
-						WHERE rates.currency = events.currency
-							AND rates.valid_from <= events.occurred_at AND rates.valid_from > events.occurred_at - interval '192 hours'
-						ORDER BY rates.valid_from DESC, rates.position DESC LIMIT 1), 1)
-					END), 0) AS value
-				FROM events
-				LEFT JOIN unnest(CAST($3 AS text[]), CAST($4 AS boolean[]), CAST($5 AS bigint[]), CAST($6 AS numeric[]))
-					AS part (type, counts, missing, factor) ON part.type = events.type
-				WHERE occurred_at >= $1 AND occurred_at < $2
-				GROUP BY customer_id
-			), ranked AS (
-				SELECT value, row_number() OVER (ORDER BY value) AS rank, (count(*) OVER () - 1) * CAST($7 AS numeric) AS position
-				FROM customer
-			)
-			SELECT (SELECT count(*) FROM customer), coalesce(
-				min(value) + (max(value) - min(value)) * (max(position) - floor(max(position))), 0)
-			FROM ranked WHERE rank = floor(position) + 1 OR rank = ceil(position) + 1`,
-			at.Add(-time.Duration(m.Window.ToDay-m.Window.FromDay)*24*time.Hour), at,
-			pq.Array(p.types), pq.Array(p.counts), pq.Array(p.missing), pq.Array(p.factors), q, reporting,
-		).Scan(&customers, &value)
+		customers = 0
+		if among == nil {
+			if err := tx.GetContext(ctx, &customers, `SELECT count(*) FROM history`); err != nil {
+				return err
+			}
+		} else if err := walkHistory(ctx, tx, among, func(decimal.Decimal) bool { customers++; return true }); err != nil {
+			return err
+		}
+		if customers == 0 {
+			return nil
+		}
+		place := decimal.NewFromInt(customers - 1).Mul(q)
+		below, rest := place.IntPart(), place.Sub(place.Floor())
+		var around []decimal.Decimal
+		if among == nil {
+			if err := tx.SelectContext(ctx, &around, `SELECT value FROM history ORDER BY value OFFSET $1 LIMIT 2`, below); err != nil {
+				return err
+			}
+		} else {
+			n := int64(0)
+			if err := walkHistory(ctx, tx, among, func(v decimal.Decimal) bool {
+				if n++; n > below {
+					around = append(around, v)
+				}
+				return len(around) < 2
+			}); err != nil {
+				return err
+			}
+		}
+		value = around[0]
+		if len(around) > 1 {
+			value = value.Add(around[1].Sub(value).Mul(rest))
+		}
+		return nil
 	})
 	return customers, value, err
+}
+
+// computeHistory makes the table history: the values of everybody who did anything in the
+// length of the metric's window up to a time.
+func computeHistory(ctx context.Context, tx *sqlx.Tx, m *engine.Metric, at time.Time) error {
+	p := partsOf([]engine.Metric{*m}, false)
+	reporting, err := reportingCurrency(ctx, tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		CREATE TEMPORARY TABLE history ON COMMIT DROP AS
+		SELECT customer_id, coalesce(sum(CASE
+			WHEN part.type IS NULL THEN 0
+			WHEN part.counts THEN 1
+			WHEN events.value IS NULL THEN part.missing
+			WHEN events.currency = $7 THEN events.value * part.factor
+			ELSE events.value * part.factor * coalesce((
+				SELECT rate FROM rates
+				WHERE rates.currency = events.currency
+					AND rates.valid_from <= events.occurred_at AND rates.valid_from > events.occurred_at - interval '192 hours'
+				ORDER BY rates.valid_from DESC, rates.position DESC LIMIT 1), 1)
+			END), 0) AS value
+		FROM events
+		LEFT JOIN unnest(CAST($3 AS text[]), CAST($4 AS boolean[]), CAST($5 AS bigint[]), CAST($6 AS numeric[]))
+			AS part (type, counts, missing, factor) ON part.type = events.type
+		WHERE occurred_at >= CAST($2 AS timestamptz) - CAST($1 AS interval) AND occurred_at < $2
+		GROUP BY customer_id`,
+		hours(m.Window.ToDay-m.Window.FromDay), at,
+		pq.Array(p.types), pq.Array(p.counts), pq.Array(p.missing), pq.Array(p.factors), reporting)
+	return err
+}
+
+// walkHistory visits the values of the customers whom among accepts by their attributes, the
+// smallest first, until visit has enough.
+func walkHistory(ctx context.Context, tx *sqlx.Tx, among func(attributes []byte) bool, visit func(decimal.Decimal) bool) error {
+	rows, err := tx.QueryxContext(ctx, `
+		SELECT value, coalesce(attributes, '{}') FROM history LEFT JOIN customers USING (customer_id)
+		ORDER BY value, customer_id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err is asked below
+	for rows.Next() {
+		var value decimal.Decimal
+		var attributes []byte
+		if err := rows.Scan(&value, &attributes); err != nil {
+			return err
+		}
+		if among(attributes) && !visit(value) {
+			break
+		}
+	}
+	return rows.Err()
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/big"
@@ -8,22 +9,110 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// ledgerModel is what the ledger should hold, in memory and obviously right: the first
-// event of a customer and id counts, the earliest enrolment of the first variant, and the last rate of a day.
+// ledgerModel is what the ledger should hold, in memory and obviously right. Of a person's
+// events of one id the first ingested counts, of the enrolments the earliest, and of a day's
+// rates the last.
 type ledgerModel struct {
-	events     map[identity]engine.Event
-	enrolments map[engine.CustomerID]engine.Enrolment
+	person     map[engine.CustomerID]engine.CustomerID // of linked identifiers
+	links      map[engine.CustomerID]int64             // when a person was linked last
+	events     map[identity]modelEvent                 // by person and id
+	enrolments map[engine.CustomerID][]engine.Enrolment
 	rates      map[time.Time]*big.Rat // of USD, by UTC date
+	batches    int
+}
+
+type modelEvent struct {
+	engine.Event
+	batch int
 }
 
 func newLedgerModel() *ledgerModel {
 	return &ledgerModel{
-		events: map[identity]engine.Event{}, enrolments: map[engine.CustomerID]engine.Enrolment{}, rates: map[time.Time]*big.Rat{},
+		person: map[engine.CustomerID]engine.CustomerID{}, links: map[engine.CustomerID]int64{},
+		events: map[identity]modelEvent{}, enrolments: map[engine.CustomerID][]engine.Enrolment{}, rates: map[time.Time]*big.Rat{},
+	}
+}
+
+func (m *ledgerModel) personOf(id engine.CustomerID) engine.CustomerID {
+	return cmp.Or(m.person[id], id)
+}
+
+// addEvent takes an event in and answers what becomes of it.
+func (m *ledgerModel) addEvent(e engine.Event) engine.RowStatus {
+	key := identity{string(m.personOf(e.Customer)), e.ID}
+	switch stored, known := m.events[key]; {
+	case !known:
+		m.events[key] = modelEvent{e, m.batches}
+		return engine.RowAccepted
+	case slices.Equal(stored.Digest(), e.Digest()):
+		return engine.RowDuplicate
+	}
+	return engine.RowConflict
+}
+
+// addEnrolment likewise. The assignment key is the identifier that was sent.
+func (m *ledgerModel) addEnrolment(e engine.Enrolment) engine.RowStatus {
+	status, person := engine.RowAccepted, m.personOf(e.Customer)
+	for _, known := range m.enrolments[person] {
+		if known.AssignmentKey != e.AssignmentKey {
+			continue
+		}
+		if known.Variant != e.Variant {
+			return engine.RowConflict
+		}
+		status = engine.RowDuplicate
+	}
+	m.enrolments[person] = append(m.enrolments[person], e)
+	return status
+}
+
+// enrolled is the enrolment that counts, and whether the person met another variant too.
+func (m *ledgerModel) enrolled(person engine.CustomerID) (e engine.Enrolment, contaminated bool) {
+	all := m.enrolments[person]
+	first := slices.MinFunc(all, func(a, b engine.Enrolment) int {
+		return cmp.Or(a.EnrolledAt.Compare(b.EnrolledAt), strings.Compare(a.AssignmentKey, b.AssignmentKey))
+	})
+	first.Customer = person
+	return first, slices.ContainsFunc(all, func(o engine.Enrolment) bool { return o.Variant != first.Variant })
+}
+
+// link makes identifiers one person, at an ingest position.
+func (m *ledgerModel) link(identifiers []engine.CustomerID, position int64) {
+	members, root := map[engine.CustomerID]bool{}, identifiers[0]
+	for _, id := range identifiers {
+		members[id], members[m.personOf(id)] = true, true
+	}
+	for id, person := range m.person {
+		if members[person] {
+			members[id] = true
+		}
+	}
+	for id := range members {
+		root = min(root, id)
+	}
+	for id := range members {
+		m.person[id] = root
+		if all := m.enrolments[id]; id != root && len(all) > 0 {
+			m.enrolments[root] = append(m.enrolments[root], all...)
+			delete(m.enrolments, id)
+		}
+	}
+	m.links[root] = position
+	for key, e := range m.events {
+		if !members[engine.CustomerID(key.Customer)] || key.Customer == string(root) {
+			continue
+		}
+		delete(m.events, key)
+		key.Customer = string(root)
+		if other, both := m.events[key]; !both || e.batch < other.batch ||
+			(e.batch == other.batch && string(e.Digest()) < string(other.Digest())) {
+			m.events[key] = e
+		}
 	}
 }
 
@@ -41,10 +130,10 @@ func (m *ledgerModel) rate(at time.Time) *big.Rat {
 // happened lists the events of a customer of some types from a time to another.
 func (m *ledgerModel) happened(e *engine.Enrolment, types []string, from, to time.Time) []engine.Event {
 	var some []engine.Event
-	for _, event := range m.events {
-		if event.Customer == e.Customer && slices.Contains(types, event.Type) &&
+	for key, event := range m.events {
+		if key.Customer == string(e.Customer) && slices.Contains(types, event.Type) &&
 			!event.OccurredAt.Before(from) && event.OccurredAt.Before(to) {
-			some = append(some, event)
+			some = append(some, event.Event)
 		}
 	}
 	return some
@@ -157,16 +246,17 @@ type armValue struct {
 
 // modelTotals is Totals in a form that can be compared.
 type modelTotals struct {
-	First  string
-	Arms   map[string]int64
-	Values map[string]armValue
+	First              string
+	Arms, Contaminated map[string]int64
+	Values             map[string]armValue
 }
 
 // totals computes what Totals should answer, arm by arm.
 func (m *ledgerModel) totals(x *engine.Experiment, asOf time.Time) modelTotals {
-	t := modelTotals{Arms: map[string]int64{}, Values: map[string]armValue{}}
+	t := modelTotals{Arms: map[string]int64{}, Contaminated: map[string]int64{}, Values: map[string]armValue{}}
 	var first *time.Time
-	for _, e := range m.enrolments {
+	for person := range m.enrolments {
+		e, _ := m.enrolled(person)
 		if !e.EnrolledAt.After(asOf) && (first == nil || e.EnrolledAt.Before(*first)) {
 			first = &e.EnrolledAt
 		}
@@ -181,11 +271,15 @@ func (m *ledgerModel) totals(x *engine.Experiment, asOf time.Time) modelTotals {
 		stays                             map[string]int
 	}
 	all := map[string]*accumulator{}
-	for _, e := range m.enrolments {
+	for person := range m.enrolments {
+		e, contaminated := m.enrolled(person)
 		if e.EnrolledAt.After(asOf) || (x.Policy.MaxDays > 0 && !e.EnrolledAt.Before(first.Add(time.Duration(x.Policy.MaxDays)*day))) {
 			continue
 		}
 		t.Arms[string(e.Variant)]++
+		if contaminated {
+			t.Contaminated[string(e.Variant)]++
+		}
 		for i := range x.Frozen {
 			metric := &x.Frozen[i]
 			key := string(metric.Key) + "/" + string(e.Variant)
@@ -225,9 +319,6 @@ func (m *ledgerModel) totals(x *engine.Experiment, asOf time.Time) modelTotals {
 		}
 	}
 	for key, a := range all {
-		if a.mature == 0 {
-			continue // and its stays are not asked for
-		}
 		v := armValue{
 			a.mature, a.nonZero, a.sum.RatString(), a.squares.RatString(), a.uncapped.RatString(),
 			a.x.RatString(), a.xx.RatString(), a.xy.RatString(), "",
@@ -249,14 +340,17 @@ func atMost(x, limit *big.Rat) *big.Rat {
 
 // foundTotals is Totals in the form of the model.
 func foundTotals(t *engine.Totals) modelTotals {
-	found := modelTotals{Arms: map[string]int64{}, Values: map[string]armValue{}}
+	found := modelTotals{Arms: map[string]int64{}, Contaminated: map[string]int64{}, Values: map[string]armValue{}}
 	if t.First != nil {
 		found.First = stamps(*t.First)
 	}
 	for _, a := range t.Arms {
 		found.Arms[string(a.Variant)] += a.Customers
+		if a.Contaminated {
+			found.Contaminated[string(a.Variant)] += a.Customers
+		}
 	}
-	for _, v := range t.Values {
+	for _, v := range addUp(t.Values) {
 		stays := map[string]int64{}
 		for _, d := range t.Days {
 			if d.Metric == v.Metric && d.Variant == v.Variant {
@@ -278,4 +372,21 @@ func foundTotals(t *engine.Totals) modelTotals {
 	return found
 }
 
-func (t modelTotals) diff(other modelTotals) string { return cmp.Diff(t, other) }
+// addUp adds the parts of arms up.
+func addUp(parts []engine.ArmTotal) (all []engine.ArmTotal) {
+	for _, p := range parts {
+		i := slices.IndexFunc(all, func(t engine.ArmTotal) bool { return t.Metric == p.Metric && t.Variant == p.Variant })
+		if i < 0 {
+			all = append(all, p)
+			continue
+		}
+		t := &all[i]
+		t.Mature += p.Mature
+		t.NonZero += p.NonZero
+		t.Sum, t.SumSquares, t.Uncapped = t.Sum.Add(p.Sum), t.SumSquares.Add(p.SumSquares), t.Uncapped.Add(p.Uncapped)
+		t.SumX, t.SumXX, t.SumXY = t.SumX.Add(p.SumX), t.SumXX.Add(p.SumXX), t.SumXY.Add(p.SumXY)
+	}
+	return all
+}
+
+func (t modelTotals) diff(other modelTotals) string { return gocmp.Diff(t, other) }

@@ -109,9 +109,10 @@ func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View
 			}
 			t.Days = append(t.Days, days...)
 		}
-		for c, n := range mature[m.Window.ToDay] {
+		for c := range mature[0] {
 			total := engine.ArmTotal{
-				Metric: m.Key, Variant: engine.VariantKey(c.Variant), Contaminated: c.Contaminated, Segment: c.Segment, Mature: n,
+				Metric: m.Key, Variant: engine.VariantKey(c.Variant), Contaminated: c.Contaminated, Segment: c.Segment,
+				Mature: mature[m.Window.ToDay][c],
 			}
 			if at := slices.IndexFunc(all, func(s sums) bool { return s.Metric == m.Key && s.cell == c }); at >= 0 {
 				s := all[at]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -70,8 +69,9 @@ func partsOf(metrics []engine.Metric, covariate bool) *parts {
 
 // computeValues makes the table measured: the values of the customers in touched over their
 // whole windows, as known at the cut. Customers whose value and x are both 0 are left out.
-func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int64) error {
-	if err := computeSums(ctx, tx, x, partsOf(x.Frozen, x.Plan.Covariate), cut); err != nil {
+// all says that touched is everybody.
+func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int64, all bool) error {
+	if err := computeSums(ctx, tx, x, partsOf(x.Frozen, x.Plan.Covariate), cut, all); err != nil {
 		return err
 	}
 	for i := range x.Frozen {
@@ -91,14 +91,17 @@ func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut i
 }
 
 // computeSums computes all that is not survival, in one pass over the events.
-func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *parts, cut int64) error {
+func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *parts, cut int64, all bool) error {
 	// That nothing lies outside of these times follows from the rest. The database does not see
-	// it, and skips what it can when it is told.
-	var earliest, latest *time.Time
-	if err := tx.QueryRowxContext(ctx, `
-		SELECT min(enrolled_at) + CAST($3 AS interval), max(enrolled_at) + CAST($4 AS interval) FROM touched
-		WHERE experiment = $1 AND position <= $2`, x.Key, cut, hours(p.first), hours(p.end)).Scan(&earliest, &latest); err != nil {
-		return err
+	// it, and skips what it can when it is told. Few customers are looked up one by one instead.
+	earliest, latest := "-infinity", "infinity"
+	if all {
+		if err := tx.QueryRowxContext(ctx, `
+			SELECT coalesce(min(enrolled_at) + CAST($3 AS interval), '-infinity'), coalesce(max(enrolled_at) + CAST($4 AS interval), 'infinity')
+			FROM touched WHERE experiment = $1 AND position <= $2`,
+			x.Key, cut, hours(p.first), hours(p.end)).Scan(&earliest, &latest); err != nil {
+			return err
+		}
 	}
 	reporting, err := reportingCurrency(ctx, tx)
 	if err != nil {
@@ -106,24 +109,22 @@ func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *part
 	}
 	_, err = tx.ExecContext(ctx, `
 		CREATE TEMPORARY TABLE measured ON COMMIT DROP AS
-		SELECT customer_id, metric, value, x FROM (
-			SELECT touched.customer_id, part.metric,
-				CASE
-					WHEN max(part.at_least) > 0 THEN CAST(CAST(coalesce(sum(amount) FILTER (WHERE part.main), 0) >= max(part.at_least) AS integer) AS numeric)
-					ELSE coalesce(sum(amount) FILTER (WHERE part.main), 0)
-				END AS value,
-				CASE
-					WHEN max(part.at_least) > 0 THEN CAST(CAST(coalesce(sum(amount) FILTER (WHERE NOT part.main), 0) >= max(part.at_least) AS integer) AS numeric)
-					ELSE coalesce(sum(amount) FILTER (WHERE NOT part.main), 0)
-				END AS x
+		SELECT customer_id, metric,
+			CASE WHEN at_least > 0 THEN CAST(CAST(value >= at_least AS integer) AS numeric) ELSE value END AS value,
+			CASE WHEN at_least > 0 THEN CAST(CAST(x >= at_least AS integer) AS numeric) ELSE x END AS x
+		FROM (
+			SELECT touched.customer_id, part.metric, max(part.at_least) AS at_least,
+				coalesce(sum(amount) FILTER (WHERE part.main), 0) AS value,
+				coalesce(sum(amount) FILTER (WHERE NOT part.main), 0) AS x
 			FROM touched
 			JOIN events ON events.customer_id = touched.customer_id AND events.position <= $2
 				AND events.type = ANY ($4) AND events.occurred_at >= $13 AND events.occurred_at < $14
 			JOIN unnest(CAST($3 AS text[]), CAST($4 AS text[]), CAST($5 AS boolean[]), CAST($6 AS interval[]), CAST($7 AS interval[]),
 				CAST($8 AS boolean[]), CAST($9 AS bigint[]), CAST($10 AS numeric[]), CAST($11 AS bigint[]))
 				AS part (metric, type, main, since, until, counts, missing, factor, at_least)
-				ON events.type = part.type AND events.occurred_at >= touched.enrolled_at + part.since
-				AND events.occurred_at < touched.enrolled_at + part.until
+				-- Written so that no index on occurred_at is asked for one customer at a time.
+				ON events.type = part.type AND events.occurred_at - part.since >= touched.enrolled_at
+				AND events.occurred_at - part.until < touched.enrolled_at
 			CROSS JOIN LATERAL (SELECT CASE
 				WHEN part.counts THEN 1
 				WHEN events.value IS NULL THEN part.missing
@@ -137,7 +138,9 @@ func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *part
 				END AS amount) AS worth
 			WHERE touched.experiment = $1 AND touched.position <= $2
 			GROUP BY touched.customer_id, part.metric
-		) AS measured WHERE value <> 0 OR x <> 0`,
+			OFFSET 0 -- or else the database sums up once more for each use of a sum outside
+		) AS summed
+		WHERE CASE WHEN at_least > 0 THEN value >= at_least OR x >= at_least ELSE value <> 0 OR x <> 0 END`,
 		x.Key, cut, pq.Array(p.metrics), pq.Array(p.types), pq.Array(p.main), pq.Array(p.since), pq.Array(p.until),
 		pq.Array(p.counts), pq.Array(p.missing), pq.Array(p.factors), pq.Array(p.atLeast), reporting, earliest, latest)
 	return err

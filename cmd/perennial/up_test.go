@@ -35,14 +35,14 @@ type running struct {
 	stop     func() int // asks it to stop and answers the exit code
 }
 
-// startUp runs `perennial up` on a private cluster in dir.
-func startUp(t *testing.T, dir string) *running {
+// startUp runs `perennial up` on a private cluster in dir, or as more arguments say.
+func startUp(t *testing.T, dir string, more ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	stdout, stderr := newTap(), newTap()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"up", "--data", dir, "--addr", "127.0.0.1:0", "--json"},
+		code <- run(ctx, append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0", "--json"}, more...),
 			map[string]string{"PERENNIAL_BOOTSTRAP_KEY": "test-admin"}, strings.NewReader(""), stdout, stderr)
 	}()
 	var info upInfo
