@@ -45,6 +45,7 @@ func targets() []target {
 		{method: "POST", path: "/v1/experiments/promoted/rollback", good: object{"reason": "x"}, optional: true},
 		{method: "POST", path: "/v1/assignments", good: object{"customer": "c", "touchpoint": "welcome-email", "attributes": object{"a": "b"}, "record": true}, free: []string{"/attributes"}},
 		{method: "PUT", path: "/v1/customers/new", good: object{"attributes": object{"a": "b"}}, free: []string{"/attributes"}},
+		{method: "PUT", path: "/v1/rates", good: object{"rates": []any{object{"date": "2026-03-01", "currency": "USD", "rate": "0.9"}}}},
 		{method: "POST", path: "/v1/identities", good: object{"customer": "c", "identifiers": []any{"d"}}},
 		{method: "POST", path: "/v1/experiments/running/reports", good: object{"as_of": "2026-03-01T00:00:00Z"}, optional: true},
 		{method: "POST", path: "/v1/keys", good: object{"name": "k", "scopes": []any{"read"}}},

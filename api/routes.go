@@ -76,7 +76,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/events", ingest, batch(s.meters.batches("events"), "events", (*eventJSON).event, s.engine.IngestEvents), false, false},
 		{post, "/v1/exposures", seeing, batch(s.meters.batches("exposures"), "exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},
 		{post, "/v1/enrolments", ingest, batch(s.meters.batches("enrolments"), "enrolments", (*enrolmentJSON).enrolment, s.engine.IngestEnrolments), false, false},
-		{put, "/v1/rates", ingest, notBuilt("currency rates"), false, false},
+		{put, "/v1/rates", ingest, s.putRates, false, false},
 
 		{get, "/v1/experiments/:key/report", read, s.getReport, false, false},
 		{get, "/v1/experiments/:key/reports", read, s.listReports, false, false},

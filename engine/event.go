@@ -93,8 +93,8 @@ func mustBeNegative(eventType string) bool {
 
 func isCost(eventType string) bool { return strings.HasSuffix(eventType, "_cost") }
 
-// validate checks an event at the moment it comes in.
-func (e *Event) validate(now time.Time, reporting Currency) error {
+// validate checks an event at the moment it comes in. missing are the days without a rate.
+func (e *Event) validate(now time.Time, reporting Currency, missing map[RateDay]bool) error {
 	invalid := func(code, format string, args ...any) error { return Errorf(KindInvalid, code, format, args...) }
 	switch {
 	case !validText(e.ID, maxIdentifier):
@@ -120,8 +120,8 @@ func (e *Event) validate(now time.Time, reporting Currency) error {
 		return invalid("currency_missing", "a value needs its currency, such as %s", reporting)
 	case mustBeNegative(e.Type) && e.Value.IsPositive():
 		return invalid("wrong_sign", "the value of %s must be 0 or negative", e.Type)
-	case e.Currency != reporting:
-		return invalid("rate_missing", "there is no rate from %s to %s at most seven days old on %s",
+	case e.Currency != reporting && missing[e.rateDay()]:
+		return invalid("rate_missing", "there is no rate from %s to %s at most seven days old on %s: PUT /v1/rates, then send it again",
 			e.Currency, reporting, e.OccurredAt.UTC().Format(time.DateOnly))
 	}
 	return nil

@@ -56,7 +56,9 @@ func TestEventRules(t *testing.T) {
 		{"more than five minutes ahead", func(e *Event) { e.OccurredAt = began.Add(5*time.Minute + 1) }, "in_the_future"},
 		{"no value", func(e *Event) { e.Value, e.Currency = nil, "" }, ""},
 		{"a value without currency", func(e *Event) { e.Currency = "" }, "currency_missing"},
-		{"another currency", func(e *Event) { e.Currency = "USD" }, "rate_missing"},
+		{"another currency without a rate", func(e *Event) { e.Currency = "USD" }, "rate_missing"},
+		{"another currency with a rate", func(e *Event) { e.Currency = "CHF" }, ""},
+		{"another currency with a rate on another day", func(e *Event) { e.Currency, e.OccurredAt = "USD", e.OccurredAt.Add(-24*time.Hour) }, ""},
 		{"a negative order", value("-1"), ""},
 		{"a refund above 0", typed("refund", "0.01"), "wrong_sign"},
 		{"a refund of 0", typed("refund", "0"), ""},
@@ -69,8 +71,9 @@ func TestEventRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := validEvent()
+			missing := map[RateDay]bool{{"USD", dayOf(e.OccurredAt)}: true}
 			tt.change(&e)
-			if err := e.validate(began, "EUR"); codeOf(err) != tt.code || (err == nil) != (tt.code == "") {
+			if err := e.validate(began, "EUR", missing); codeOf(err) != tt.code || (err == nil) != (tt.code == "") {
 				t.Errorf("error %v, want code %q", err, tt.code)
 			}
 		})

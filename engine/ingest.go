@@ -78,10 +78,14 @@ func microseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Microsec
 // IngestEvents takes events into the ledger. An event counts once per customer and id.
 func (e *Engine) IngestEvents(ctx context.Context, events []Element[Event]) (*Receipt, error) {
 	now := e.now()
+	missing, err := e.missingRates(ctx, events)
+	if err != nil {
+		return nil, err
+	}
 	reused := Rejection{Code: "id_reused", Detail: "another event of this customer has the same id and a different body"}
 	return batch(events, func(event *Event) error {
 		event.OccurredAt = microseconds(event.OccurredAt)
-		return event.validate(now, e.reporting)
+		return event.validate(now, e.reporting, missing)
 	}, reused, func(good []Event) ([]RowStatus, error) {
 		return e.store.InsertEvents(ctx, good)
 	})

@@ -17,6 +17,7 @@ type Store interface {
 	Experiments
 	Ledger
 	Identities
+	Rates
 	Measures
 	Reports
 	Keys
@@ -182,6 +183,16 @@ type Identities interface {
 	// that the page goes up to. The position is that of the newest data when the page is the
 	// last. From position 0 on, the pages are everything.
 	PeopleSince(ctx context.Context, position int64) (people *People, upTo int64, err error)
+}
+
+// Rates keeps what other currencies were worth. What was known at an ingest position stays
+// known as of it: a correction is a new row.
+type Rates interface {
+	// PutRates answers how many of the rates are new or other than before. The customers whose
+	// events they concern are measured again.
+	PutRates(ctx context.Context, rates []Rate) (changed int, err error)
+	// RatesKnown answers, for each day, whether there is a rate on it or at most MaxRateAge before.
+	RatesKnown(ctx context.Context, days []RateDay) ([]bool, error)
 }
 
 // Measures keeps each customer's value per experiment and metric.

@@ -169,6 +169,10 @@ func TestLostReplies(t *testing.T) {
 			return err
 		}, `SELECT count(*) FROM enrolments JOIN identities ON person = enrolments.customer_id
 			WHERE person = 'B' AND identities.customer_id = 'b'`, 0},
+		{"PutRates", func(ctx context.Context, s *Store) error {
+			_, err := s.PutRates(ctx, []engine.Rate{{RateDay: engine.RateDay{Currency: "USD", Day: start.Truncate(day)}, Rate: *amount("0.9")}})
+			return err
+		}, `SELECT count(*) FROM rates`, 0},
 		{"PutTouchpoint", func(ctx context.Context, s *Store) error {
 			_, err := s.PutTouchpoint(ctx, &engine.Touchpoint{Key: "till", Channel: "store", Content: content("slip"), CreatedAt: start, UpdatedAt: start})
 			return err
