@@ -154,7 +154,7 @@ func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 	})
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	saved := e.now()
+	var saved time.Time
 	for {
 		var err error
 		select {
@@ -166,8 +166,8 @@ func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 			err = e.Refresh(ctx)
 		case <-tick.C:
 			err = errors.Join(e.Refresh(ctx), e.Follow(ctx), e.Flush(ctx))
-			if now := e.now(); now.Sub(saved) >= saveEvery {
-				saved = now
+			if e.pictureDue(saved) {
+				saved = e.now()
 				err = errors.Join(err, e.SavePicture())
 			}
 		}

@@ -22,9 +22,11 @@ type Pictures interface {
 	Load(read func(r io.Reader) error) error
 }
 
-// saveEvery is how old a stored picture may grow while customers change. A change of the
-// configuration is stored at once.
-const saveEvery = time.Minute
+// How old a stored picture may grow while customers change, and while the configuration does.
+const (
+	saveEvery = time.Minute
+	saveSoon  = 2 * time.Second
+)
 
 // maxConfiguration bounds the configuration in a stored picture, in bytes.
 const maxConfiguration = 256 << 20
@@ -69,6 +71,18 @@ func (l *live) learn(news *People) {
 	for _, identifier := range news.Erased {
 		l.people.Forget(string(identifier))
 	}
+}
+
+// pictureDue reports whether the picture that was stored at a time is to be stored anew.
+func (e *Engine) pictureDue(saved time.Time) bool {
+	live := e.live.Load()
+	if live == nil {
+		return false
+	}
+	e.following.Lock()
+	defer e.following.Unlock()
+	age := e.now().Sub(saved)
+	return age >= saveEvery || (age >= saveSoon && e.stored.version != live.version())
 }
 
 // SavePicture stores what assignment reads, when it has changed since it was stored.
