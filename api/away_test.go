@@ -130,6 +130,9 @@ func TestDatabaseAway(t *testing.T) {
 		{"POST", "/v1/exposures", `{"exposures": [{"id": "x", "customer": "c1", "touchpoint": "till", "occurred_at": "2026-03-01T12:00:00Z"}]}`},
 		{"POST", "/v1/enrolments", `{"enrolments": [{"experiment": "e", "variant": "v", "customer": "c", "enrolled_at": "2026-03-01T12:00:00Z"}]}`},
 		{"POST", "/v1/keys", `{"name": "k", "scopes": ["read"]}`},
+		{"GET", "/v1/audit", nil},
+		{"GET", "/v1/webhooks", nil},
+		{"POST", "/v1/webhooks", `{"url": "https://example.com"}`},
 		{"GET", "/v1/jobs", nil},
 		{"POST", "/v1/jobs/measure/run", nil},
 	} {
@@ -142,6 +145,13 @@ func TestDatabaseAway(t *testing.T) {
 		})
 	}
 	s.get("/healthz").is(http.StatusOK)
+	values := s.scrape()
+	if _, ok := values["perennial_assignments_total assigned"]; !ok {
+		t.Error("no metrics while the database is away")
+	}
+	if _, ok := values["perennial_job_runs_total measure"]; ok {
+		t.Error("metrics of jobs came from a database that is away")
+	}
 	s.get("/v1/touchpoints", with("pk_wrong")).fails(http.StatusUnauthorized, "unauthenticated")
 	s.post("/v1/assignments", `{}`, with(reader)).fails(http.StatusForbidden, "scope_missing")
 	ask("c1").has(object{"/variant": before.at("/variant"), "/reason": "assigned"})

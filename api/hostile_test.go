@@ -49,6 +49,8 @@ func targets() []target {
 		{method: "POST", path: "/v1/identities", good: object{"customer": "c", "identifiers": []any{"d"}}},
 		{method: "POST", path: "/v1/experiments/running/reports", good: object{"as_of": "2026-03-01T00:00:00Z"}, optional: true},
 		{method: "POST", path: "/v1/keys", good: object{"name": "k", "scopes": []any{"read"}}},
+		{method: "POST", path: "/v1/webhooks", good: object{"url": "https://example.com", "events": []any{"experiment.started"}}},
+		{method: "POST", path: "/v1/webhooks/none/deliveries/none/replay", good: object{}, optional: true},
 		{method: "POST", path: "/v1/jobs/measure/run", good: object{}, optional: true},
 		{method: "POST", path: "/v1/events", name: "events", good: order, free: []string{"/properties"}},
 		{method: "POST", path: "/v1/exposures", name: "exposures", good: object{"id": "x", "customer": "c", "touchpoint": "welcome-email", "occurred_at": "2026-03-01T12:00:00Z"}},

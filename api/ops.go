@@ -33,23 +33,45 @@ func (s *Server) getVersion(*gin.Context) (reply, error) {
 }
 
 type jobJSON struct {
-	Name     string      `json:"name"`
-	Schedule string      `json:"schedule"`
-	NextRun  time.Time   `json:"next_run"`
-	LastRun  *jobRunJSON `json:"last_run"`
+	Name            string          `json:"name"`
+	Schedule        string          `json:"schedule"`
+	DeadlineSeconds float64         `json:"deadline_seconds"`
+	NextRun         time.Time       `json:"next_run"`
+	LastRun         *jobRunJSON     `json:"last_run"`
+	LastFailure     *jobFailureJSON `json:"last_failure"`
+	Runs            int64           `json:"runs"`
+	Failures        int64           `json:"failures"`
 }
 
 type jobRunJSON struct {
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
+	Seconds    *float64   `json:"seconds"`
 	Rows       int        `json:"rows"`
 	Error      *string    `json:"error"`
 }
 
+type jobFailureJSON struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+}
+
 func jobOf(j *engine.JobStatus) jobJSON {
-	job := jobJSON{Name: j.Name, Schedule: j.Schedule, NextRun: j.Next}
+	job := jobJSON{
+		Name: j.Name, Schedule: j.Schedule, DeadlineSeconds: j.Deadline.Seconds(), NextRun: j.Next,
+		Runs: j.Runs, Failures: j.Failures,
+	}
 	if last := j.Last; last != nil {
-		job.LastRun = &jobRunJSON{last.StartedAt.UTC(), utc(last.FinishedAt), last.Rows, optional(last.Error)}
+		job.LastRun = &jobRunJSON{
+			StartedAt: last.StartedAt.UTC(), FinishedAt: utc(last.FinishedAt), Rows: last.Rows, Error: optional(last.Error),
+		}
+		if last.FinishedAt != nil {
+			took := last.FinishedAt.Sub(last.StartedAt).Seconds()
+			job.LastRun.Seconds = &took
+		}
+	}
+	if j.FailedAt != nil {
+		job.LastFailure = &jobFailureJSON{j.FailedAt.UTC(), j.Failure}
 	}
 	return job
 }

@@ -91,6 +91,44 @@ func TestPrometheus(t *testing.T) {
 	}
 }
 
+// TestJobMetrics: what jobs have done is on every server, and agrees with /v1/jobs.
+func TestJobMetrics(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	if values := s.scrape(); values["perennial_job_runs_total measure"] != 0 {
+		t.Errorf("%v runs before the first", values["perennial_job_runs_total measure"])
+	} else if _, ok := values["perennial_job_last_success measure"]; ok {
+		t.Error("a job that never ran went well")
+	}
+	for range 3 {
+		s.post("/v1/jobs/measure/run", nil).is(http.StatusOK)
+	}
+	if _, err := s.db.ExecContext(t.Context(), `
+		UPDATE job_runs SET finished_at = started_at + interval '1500 milliseconds', milliseconds = 4500, failures = 1, error = 'broken',
+			failed_at = finished_at, failure = 'broken'`); err != nil {
+		t.Fatal(err)
+	}
+	values := s.scrape()
+	for series, want := range map[string]float64{
+		"perennial_job_runs_total measure":                   3,
+		"perennial_job_failures_total measure":               1,
+		"perennial_job_duration_seconds_total measure":       4.5,
+		"perennial_job_last_start_timestamp_seconds measure": float64(start.Unix()),
+		"perennial_job_last_duration_seconds measure":        1.5,
+		"perennial_job_last_success measure":                 0,
+		"perennial_job_runs_total webhooks":                  0,
+	} {
+		if got, ok := values[series]; !ok || got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	s.get("/v1/jobs").is(http.StatusOK).has(object{
+		"/data/0/name": "measure", "/data/0/runs": 3.0, "/data/0/failures": 1.0, "/data/0/last_failure/error": "broken",
+		"/data/0/last_run/seconds": 1.5, "/data/0/last_run/error": "broken", "/data/0/deadline_seconds": 600.0,
+		"/data/1/last_run": nil, "/data/1/last_failure": nil, "/data/1/runs": 0.0,
+	})
+}
+
 // TestConfigurationAge: the age grows while the configuration cannot be confirmed.
 func TestConfigurationAge(t *testing.T) {
 	t.Parallel()

@@ -375,7 +375,8 @@ func TestJobs(t *testing.T) {
 		"/data/0/name": "measure", "/data/0/schedule": "* * * * *", "/data/0/last_run": nil, "/data/0/next_run": "2026-03-01T12:01:00Z",
 		"/data/1/name": "analyze", "/data/1/next_run": "2026-03-01T12:05:00Z", "/data/2/name": "decide",
 		"/data/3/name": "ramp",
-		"/data/4/name": "recompute", "/data/4/next_run": "2026-03-02T00:00:00Z", "/data/5": nil,
+		"/data/4/name": "recompute", "/data/4/next_run": "2026-03-02T00:00:00Z",
+		"/data/5/name": "webhooks", "/data/5/next_run": "2026-03-01T12:00:05Z", "/data/6": nil,
 	})
 	s.pass(90 * time.Second)
 	s.run("measure")

@@ -174,6 +174,8 @@ func (c *Change) Entry(before *Change) Entry {
 	case "experiment.start":
 		plan := x.frozenPlan()
 		detail["plan"], detail["plan_sha256"] = plan, plan.digest()
+	case "experiment.ramp":
+		detail["step"] = c.Promotion.Step
 	case "experiment.change":
 		detail["changed"] = x.changedSince(before.Experiment)
 	}

@@ -34,7 +34,9 @@ func ScheduledJobs() []Job {
 // A JobStatus is a job with its last and next run.
 type JobStatus struct {
 	Job
-	Last *JobRun
+	JobHistory
+
+	Last *JobRun // nil: it has never run
 	Next time.Time
 }
 
@@ -48,7 +50,7 @@ func (e *Engine) JobStatuses(ctx context.Context) ([]JobStatus, error) {
 	for _, job := range ScheduledJobs() {
 		s := JobStatus{Job: job, Next: e.now().UTC().Truncate(job.Every).Add(job.Every)}
 		if run, ok := runs[job.Name]; ok {
-			s.Last = &run
+			s.Last, s.JobHistory = &run, run.History
 		}
 		statuses = append(statuses, s)
 	}
@@ -66,19 +68,23 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 	defer cancel()
 	ctx = WithActor(ctx, ActorWorker)
 	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (n int, err error) {
-		// A panic is a failure of this run, and is recorded as one.
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-			rows = n
-		}()
-		return jobs[i].run(e, ctx)
+		rows, err = contained(func() (int, error) { return jobs[i].run(e, ctx) })
+		return rows, err
 	})
 	if err == nil && !ran {
 		err = Errorf(KindConflict, jobRunning, "another process is running the job %q", name)
 	}
 	return rows, err
+}
+
+// contained makes a panic in fn a failure of what fn does, and of nothing else.
+func contained(fn func() (int, error)) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // RunJobNow is RunJob for a person: it sees what this process has answered, and a run under
@@ -107,20 +113,29 @@ func (e *Engine) RunJobNow(ctx context.Context, name string, wait time.Duration)
 // jobRunning is the code of the answer that another process is running a job.
 const jobRunning = "job_running"
 
-// forEachRunning calls fn for every running experiment. A failure of one never stops the
-// others; all are answered together.
-func (e *Engine) forEachRunning(ctx context.Context, fn func(x *Experiment) (int, error)) (rows int, err error) {
+// testTimeout bounds the work on one test in one run of a job.
+const testTimeout = 5 * time.Minute
+
+// forEachRunning calls fn for every running experiment. A failure, a panic or a hang of one
+// never stops the others; all are answered together. Each run begins with another test, so
+// that those behind one that takes all the time have their turn as well.
+func (e *Engine) forEachRunning(
+	ctx context.Context, fn func(ctx context.Context, x *Experiment) (int, error),
+) (rows int, err error) {
 	c, err := e.store.Configuration(ctx)
 	if err != nil {
 		return 0, err
 	}
+	running := slices.DeleteFunc(c.Live, func(x Experiment) bool { return x.Status != StatusRunning })
+	first := int(e.now().Unix() / 60)
 	var failures []error
-	for i := range c.Live {
-		x := &c.Live[i]
-		if x.Status != StatusRunning {
-			continue
-		}
-		n, err := fn(x)
+	for i := range running {
+		x := &running[(first+i)%len(running)]
+		n, err := contained(func() (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, testTimeout)
+			defer cancel()
+			return fn(ctx, x)
+		})
 		rows += n
 		if err != nil {
 			failures = append(failures, fmt.Errorf("experiment %s: %w", x.Key, err))
@@ -136,5 +151,5 @@ func (e *Engine) forEachRunning(ctx context.Context, fn func(x *Experiment) (int
 const week = 7 * 24 * time.Hour
 
 func (e *Engine) measureAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, func(x *Experiment) (int, error) { return e.store.Measure(ctx, x) })
+	return e.forEachRunning(ctx, e.store.Measure)
 }

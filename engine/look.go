@@ -13,7 +13,7 @@ const lookStep = 0.01
 // analyzeAll is the analyze job: it takes a look at every running test that has learned
 // enough since the last, and writes down what follows.
 func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, func(x *Experiment) (int, error) {
+	return e.forEachRunning(ctx, func(ctx context.Context, x *Experiment) (int, error) {
 		looked, err := e.look(ctx, x)
 		if looked {
 			return 1, err

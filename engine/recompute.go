@@ -9,7 +9,7 @@ import (
 // compares with the values that grew bit by bit. A difference is an error of ours. The values
 // are left as they are, so that it can be found.
 func (e *Engine) recomputeAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, func(x *Experiment) (int, error) {
+	return e.forEachRunning(ctx, func(ctx context.Context, x *Experiment) (int, error) {
 		customers, differences, err := e.store.Recompute(ctx, x)
 		if err != nil {
 			return 0, err

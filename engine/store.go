@@ -344,7 +344,18 @@ type Jobs interface {
 // A JobRun is the record of a job's last run.
 type JobRun struct {
 	StartedAt  time.Time
-	FinishedAt *time.Time
+	FinishedAt *time.Time // nil: it is under way, or its process has died
 	Rows       int
 	Error      string
+	History    JobHistory
+}
+
+// A JobHistory sums up all runs of a job that have ended. A run whose process died counts
+// as a failure once the next one begins.
+type JobHistory struct {
+	Runs     int64
+	Failures int64
+	Busy     time.Duration // of all runs together
+	FailedAt *time.Time
+	Failure  string // why the last run that failed did
 }

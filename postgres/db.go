@@ -23,9 +23,10 @@ import (
 
 // Store is the database behind an engine. Its methods are safe for concurrent use.
 type Store struct {
-	hot  *sqlx.DB // short statements that requests wait for
-	bulk *sqlx.DB // batches, measuring and reports
-	dsn  string   // for the listener, which has a connection of its own
+	hot   *sqlx.DB // short statements that requests wait for
+	bulk  *sqlx.DB // batches, measuring and reports
+	locks *sqlx.DB // one connection for each job that runs: it holds the job's lock
+	dsn   string   // for the listener, which has a connection of its own
 
 	events     queue[engine.Event]
 	exposures  queue[engine.Exposure]
@@ -59,7 +60,11 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{hot: hot, bulk: bulk, dsn: dsn}
+	locks, err := openPool(dsn, hotLimits)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{hot: hot, bulk: bulk, locks: locks, dsn: dsn}
 	s.events.store, s.events.insert = s, insertEvents
 	s.exposures.store, s.exposures.insert = s, insertExposures
 	s.enrolments.store, s.enrolments.insert = s, insertEnrolments
@@ -153,12 +158,12 @@ func (s *Store) Close() error {
 	s.events.flush()
 	s.exposures.flush()
 	s.enrolments.flush()
-	return cmp.Or(s.hot.Close(), s.bulk.Close())
+	return cmp.Or(s.hot.Close(), s.bulk.Close(), s.locks.Close())
 }
 
 // Pools are the pools of connections by name, for those who watch them.
 func (s *Store) Pools() map[string]*sql.DB {
-	return map[string]*sql.DB{"hot": s.hot.DB, "bulk": s.bulk.DB}
+	return map[string]*sql.DB{"hot": s.hot.DB, "bulk": s.bulk.DB, "locks": s.locks.DB}
 }
 
 // Migrate applies the migrations that are missing and answers how many.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -19,7 +20,7 @@ const jobLock = 0x70657265
 func (s *Store) RunExclusively(
 	ctx context.Context, job string, clock func() time.Time, fn func(context.Context) (int, error),
 ) (ran bool, err error) {
-	conn, err := s.bulk.Connx(ctx)
+	conn, err := s.locks.Connx(ctx)
 	if err != nil {
 		return false, translate(err)
 	}
@@ -42,8 +43,12 @@ func (s *Store) RunExclusively(
 	started := clock()
 	if err := s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-			INSERT INTO job_runs (job, started_at) VALUES ($1, $2)
-			ON CONFLICT (job) DO UPDATE SET started_at = excluded.started_at, finished_at = NULL, row_count = 0, error = ''`,
+			INSERT INTO job_runs AS last (job, started_at) VALUES ($1, $2)
+			ON CONFLICT (job) DO UPDATE SET started_at = excluded.started_at, finished_at = NULL, row_count = 0, error = '',
+				runs = last.runs + CASE WHEN last.finished_at IS NULL THEN 1 ELSE 0 END,
+				failures = last.failures + CASE WHEN last.finished_at IS NULL THEN 1 ELSE 0 END,
+				failed_at = CASE WHEN last.finished_at IS NULL THEN last.started_at ELSE last.failed_at END,
+				failure = CASE WHEN last.finished_at IS NULL THEN 'the process ended during the run' ELSE last.failure END`,
 			job, started)
 		return err
 	}); err != nil {
@@ -52,14 +57,19 @@ func (s *Store) RunExclusively(
 	rows, failure := fn(ctx)
 	message := ""
 	if failure != nil {
-		message = failure.Error()
+		message = strings.ReplaceAll(strings.ToValidUTF8(failure.Error(), "?"), "\x00", "?")
 	}
 	// The record is kept also when the deadline of the job is over.
 	ctx = context.WithoutCancel(ctx)
 	if err := s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx,
-			`UPDATE job_runs SET finished_at = $2, row_count = $3, error = $4 WHERE job = $1`,
-			job, clock(), rows, message)
+		ended := clock()
+		_, err := tx.ExecContext(ctx, `
+			UPDATE job_runs SET finished_at = $2, row_count = $3, error = $4, runs = runs + 1, milliseconds = milliseconds + $5,
+				failures = failures + CASE WHEN $4 = '' THEN 0 ELSE 1 END,
+				failed_at = CASE WHEN $4 = '' THEN failed_at ELSE $2 END,
+				failure = CASE WHEN $4 = '' THEN failure ELSE $4 END
+			WHERE job = $1`,
+			job, ended, rows, message, max(0, ended.Sub(started)).Milliseconds())
 		return err
 	}); err != nil && failure == nil {
 		failure = err
@@ -70,16 +80,29 @@ func (s *Store) RunExclusively(
 // JobRuns implements engine.Jobs.
 func (s *Store) JobRuns(ctx context.Context) (map[string]engine.JobRun, error) {
 	var rows []struct {
-		Job        string       `db:"job"`
-		StartedAt  time.Time    `db:"started_at"`
-		FinishedAt sql.NullTime `db:"finished_at"`
-		Rows       int          `db:"row_count"`
-		Error      string       `db:"error"`
+		Job          string       `db:"job"`
+		StartedAt    time.Time    `db:"started_at"`
+		FinishedAt   sql.NullTime `db:"finished_at"`
+		Rows         int          `db:"row_count"`
+		Error        string       `db:"error"`
+		Runs         int64        `db:"runs"`
+		Failures     int64        `db:"failures"`
+		Milliseconds int64        `db:"milliseconds"`
+		FailedAt     sql.NullTime `db:"failed_at"`
+		Failure      string       `db:"failure"`
 	}
-	err := s.hot.SelectContext(ctx, &rows, `SELECT job, started_at, finished_at, row_count, error FROM job_runs`)
+	err := s.hot.SelectContext(ctx, &rows, `
+		SELECT job, started_at, finished_at, row_count, error, runs, failures, milliseconds, failed_at, failure
+		FROM job_runs`)
 	runs := make(map[string]engine.JobRun, len(rows))
 	for _, r := range rows {
-		runs[r.Job] = engine.JobRun{StartedAt: r.StartedAt, FinishedAt: timeOf(r.FinishedAt), Rows: r.Rows, Error: r.Error}
+		runs[r.Job] = engine.JobRun{
+			StartedAt: r.StartedAt, FinishedAt: timeOf(r.FinishedAt), Rows: r.Rows, Error: r.Error,
+			History: engine.JobHistory{
+				Runs: r.Runs, Failures: r.Failures, Busy: time.Duration(r.Milliseconds) * time.Millisecond,
+				FailedAt: timeOf(r.FailedAt), Failure: r.Failure,
+			},
+		}
 	}
 	return runs, translate(err)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/internal/pgtest"
 )
@@ -132,6 +134,44 @@ func TestAJobThatIsCutOffIsRecorded(t *testing.T) {
 	}
 	if !attempt(t, s, c, "measure") {
 		t.Error("a job that was cut off keeps its lock")
+	}
+}
+
+// The history sums up all runs, and keeps the last failure when later runs go well. A run
+// whose process died is a failure too.
+func TestTheHistoryOfAJob(t *testing.T) {
+	s, c := newStore(t), &clock{at: start}
+	runs := []struct {
+		took    time.Duration
+		failure error
+	}{{2 * time.Second, nil}, {1500 * time.Millisecond, errors.New("first\x00\xff")}, {time.Second, errors.New("second")}, {250 * time.Millisecond, nil}}
+	for _, r := range runs {
+		_, err := s.RunExclusively(t.Context(), "measure", c.Now, func(context.Context) (int, error) {
+			c.Set(c.Now().Add(r.took))
+			return 1, r.failure
+		})
+		if !errors.Is(err, r.failure) {
+			t.Fatal(err)
+		}
+		if r.failure != nil && count(t, s, `SELECT count(*) FROM job_runs WHERE failure = error AND failed_at = finished_at`) != 1 {
+			t.Errorf("%q was not kept", r.failure)
+		}
+	}
+	failedAt := start.Add(4500 * time.Millisecond)
+	run := must(s.JobRuns(t.Context()))(t)["measure"]
+	want := engine.JobHistory{Runs: 4, Failures: 2, Busy: 4750 * time.Millisecond, FailedAt: &failedAt, Failure: "second"}
+	if diff := cmp.Diff(want, run.History); diff != "" {
+		t.Errorf("history (-want +got):\n%s", diff)
+	}
+	// A process is killed in a run that began at 12:00; the next begins at 13:00.
+	killed := start.Add(2 * time.Hour)
+	exec(t, s, `UPDATE job_runs SET started_at = $1, finished_at = NULL`, killed)
+	c.Set(killed.Add(time.Hour))
+	attempt(t, s, c, "measure")
+	run = must(s.JobRuns(t.Context()))(t)["measure"]
+	want = engine.JobHistory{Runs: 6, Failures: 3, Busy: 4750 * time.Millisecond, FailedAt: &killed, Failure: "the process ended during the run"}
+	if diff := cmp.Diff(want, run.History); diff != "" {
+		t.Errorf("history after a killed run (-want +got):\n%s", diff)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/robfig/cron/v3"
 
 	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/worker"
@@ -81,6 +82,28 @@ func start(t *testing.T, d *diary, log slog.Handler, grace time.Duration) (stop 
 		cancel()
 		err := <-ended
 		return time.Since(asked), err
+	}
+}
+
+// When a job is next due is said by its interval; cron goes by its schedule. They must agree.
+func TestSchedulesAgreeWithIntervals(t *testing.T) {
+	for _, job := range engine.ScheduledJobs() {
+		schedule, err := cron.ParseStandard(job.Schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, now := range []time.Time{
+			time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC), time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC),
+			time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC),
+		} {
+			want := now.Truncate(job.Every).Add(job.Every)
+			if strings.HasPrefix(job.Schedule, "@every") { // from whenever the worker began
+				want = now.Add(job.Every)
+			}
+			if got := schedule.Next(now); !got.Equal(want) {
+				t.Errorf("%s after %v: %v by its schedule, %v by its interval", job.Name, now, got, want)
+			}
+		}
 	}
 }
 
