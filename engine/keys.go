@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Authenticate finds the key of a secret, in memory.
+// Authenticate finds the key of a secret, in memory. The key must not be changed.
 func (e *Engine) Authenticate(secret string) (*Key, error) {
 	live := e.live.Load()
 	if live == nil {
@@ -16,7 +16,7 @@ func (e *Engine) Authenticate(secret string) (*Key, error) {
 		return nil, Errorf(KindUnauthenticated, "unauthenticated",
 			"send a valid key as Authorization: Bearer KEY or X-API-Key: KEY")
 	}
-	return &k, nil
+	return k, nil
 }
 
 // CreateKey makes a key and answers its secret, which is not kept.

@@ -14,7 +14,7 @@ import (
 type live struct {
 	configuration *Configuration
 	snapshot      *snapshot.Snapshot
-	keys          map[[sha256.Size]byte]Key
+	keys          map[[sha256.Size]byte]*Key
 	startedAt     map[ExperimentKey]time.Time
 	// people are the customers linked or enrolled; every picture shares them.
 	people *people.Registry
@@ -39,11 +39,11 @@ func (l *live) retire() {
 func newLive(c *Configuration) (*live, error) {
 	l := &live{
 		configuration: c,
-		keys:          make(map[[sha256.Size]byte]Key, len(c.Keys)),
+		keys:          make(map[[sha256.Size]byte]*Key, len(c.Keys)),
 		startedAt:     make(map[ExperimentKey]time.Time, len(c.Live)),
 	}
-	for _, k := range c.Keys {
-		l.keys[k.Hash] = k
+	for i := range c.Keys {
+		l.keys[c.Keys[i].Hash] = &c.Keys[i]
 	}
 	p := snapshot.Picture{Version: c.Version}
 	layers := make(map[LayerKey]string, len(c.Layers))

@@ -12,6 +12,27 @@ type Customer struct {
 	Identifier string
 	Person     people.Person
 	Know       Knowledge
+
+	drawn [4]draw // slots drawn so far: touchpoints share layers and holdouts
+	draws int
+}
+
+type draw struct {
+	salt string
+	slot int
+}
+
+// slot is the slot of the customer's key in a layer or holdout.
+func (c *Customer) slot(salt string) int {
+	for i := range c.drawn[:min(c.draws, len(c.drawn))] {
+		if c.drawn[i].salt == salt {
+			return c.drawn[i].slot
+		}
+	}
+	slot := assign.Slot(salt, c.Person.Key())
+	c.drawn[c.draws%len(c.drawn)] = draw{salt, slot}
+	c.draws++
+	return slot
 }
 
 // Knowledge answers what is asked only here and there.
@@ -46,7 +67,7 @@ func (s *Snapshot) Assign(touchpoint string, c *Customer) (answer Answer, ok boo
 		return answer, true
 	}
 	for i := range at.holdouts {
-		if h := &at.holdouts[i]; h.binds(&c.Person) {
+		if h := &at.holdouts[i]; h.binds(c) {
 			return Answer{Content: h.content, Reason: HeldOut}, true
 		}
 	}
@@ -81,11 +102,11 @@ func (at *place) override(c *Customer) (Answer, bool) {
 	return Answer{}, false
 }
 
-func (h *holdout) binds(p *people.Person) bool {
-	if assign.Slot(h.salt, p.Key()) >= h.share {
+func (h *holdout) binds(c *Customer) bool {
+	if c.slot(h.salt) >= h.share {
 		return false
 	}
-	first, enrolled := p.First()
+	first, enrolled := c.Person.First()
 	return !enrolled || !first.Before(h.createdAt)
 }
 
@@ -125,7 +146,7 @@ func (x *test) serve(at *place, variant string) Answer {
 // false when no test has the slot.
 func (at *place) enter(c *Customer) (answer Answer, found bool) {
 	key := c.Person.Key()
-	slot := assign.Slot(at.tests[0].LayerSalt, key)
+	slot := c.slot(at.tests[0].LayerSalt)
 	for _, x := range at.tests {
 		if !x.Slots.Contains(slot) {
 			continue
