@@ -22,10 +22,17 @@ const maxDepth = 32
 // decode reads one JSON document strictly: no unknown or repeated member, no other letter
 // case, nothing behind the document, no NUL in a string, no deep nesting.
 func decode(body []byte, into any) error {
+	return decodeWith(body, into, json.RejectUnknownMembers(true))
+}
+
+// decodeOpen is decode for a document that may have members nobody here knows.
+func decodeOpen(body []byte, into any) error { return decodeWith(body, into) }
+
+func decodeWith(body []byte, into any, options ...json.Options) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return malformed("empty_body", "", "the request needs a JSON body")
 	}
-	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(body, into, options...); err != nil {
 		return decodeError(err)
 	}
 	// A null is nothing to Unmarshal; as a whole body it is of the wrong type.

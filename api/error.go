@@ -35,6 +35,7 @@ type problem struct {
 	Code      string         `json:"code"`
 	RequestID string         `json:"request_id"`
 	Errors    []problemField `json:"errors,omitempty"`
+	ofrepFailure
 }
 
 type problemField struct {
@@ -66,6 +67,7 @@ func problemOf(err error) problem {
 func (s *Server) fail(c *gin.Context, err error) {
 	p := problemOf(err)
 	p.RequestID = requestID(c)
+	p.ofrepFailure = ofrepFailureOf(c, &p)
 	switch p.Status {
 	case http.StatusUnauthorized:
 		c.Header("WWW-Authenticate", "Bearer")

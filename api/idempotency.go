@@ -123,7 +123,7 @@ func (s *Server) seal(c *gin.Context, claim engine.IdempotencyClaim, answer repl
 
 // sealer seals with a key that only the caller's secret makes.
 func sealer(c *gin.Context, claim engine.IdempotencyClaim) (cipher.AEAD, error) {
-	key := sha256.Sum256([]byte("idempotent answer\n" + claim.Key + "\n" + c.GetString(secretKey)))
+	key := sha256.Sum256([]byte("idempotent answer\n" + claim.Key + "\n" + originOf(c).secret))
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err

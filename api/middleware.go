@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -18,25 +19,36 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-const (
-	requestIDKey = "request_id"
-	apiKeyKey    = "api_key"
-	secretKey    = "api_secret"
-)
+// An origin is where a request comes from: its id, and the key it was sent with.
+type origin struct {
+	requestID string
+	key       *engine.Key // nil before authentication, and on open routes
+	secret    string
+}
+
+const originKey = "origin"
 
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // identify gives the request an id: the client's own, or a new one.
 func (s *Server) identify(c *gin.Context) {
 	id := c.GetHeader("X-Request-Id")
-	if !requestIDPattern.MatchString(id) {
+	if id == "" || !requestIDPattern.MatchString(id) {
 		id = s.newID()
 	}
-	c.Set(requestIDKey, id)
+	c.Set(originKey, &origin{requestID: id})
 	c.Header("X-Request-Id", id)
 }
 
-func requestID(c *gin.Context) string { return c.GetString(requestIDKey) }
+func originOf(c *gin.Context) *origin {
+	from, ok := c.Value(originKey).(*origin)
+	if !ok {
+		return &origin{}
+	}
+	return from
+}
+
+func requestID(c *gin.Context) string { return originOf(c).requestID }
 
 // observe counts and times a request and logs one line about it, without anything personal:
 // the route, not the path.
@@ -45,9 +57,11 @@ func (s *Server) observe(c *gin.Context) {
 	c.Next()
 	took := s.now().Sub(start)
 	s.meters.request(c.Request.Method, c.FullPath()).answered(c.Writer.Status(), took)
-	s.log.DebugContext(c.Request.Context(), "request",
-		"request_id", requestID(c), "method", c.Request.Method, "route", c.FullPath(),
-		"status", c.Writer.Status(), "duration", took)
+	if s.log.Enabled(c.Request.Context(), slog.LevelDebug) {
+		s.log.DebugContext(c.Request.Context(), "request",
+			"request_id", requestID(c), "method", c.Request.Method, "route", c.FullPath(),
+			"status", c.Writer.Status(), "duration", took)
+	}
 }
 
 // recoverPanic turns a panic into a 500 and keeps serving.
@@ -118,6 +132,9 @@ func (s *Server) respond(c *gin.Context, answer reply) {
 		c.Writer.WriteHeaderNow()
 	case encodedBody:
 		send(c, answer.status, body)
+	case *sheet:
+		send(c, answer.status, encodedBody{"application/json", body.out})
+		body.free()
 	default:
 		encoded, err := encode(c, answer.body)
 		if err != nil {
@@ -159,8 +176,8 @@ func (s *Server) authenticate(c *gin.Context, scopes []engine.Scope) error {
 	if err != nil {
 		return err
 	}
-	c.Set(apiKeyKey, key)
-	c.Set(secretKey, secret)
+	from := originOf(c)
+	from.key, from.secret = key, secret
 	if slices.ContainsFunc(scopes, key.Allows) {
 		return nil
 	}
@@ -169,11 +186,10 @@ func (s *Server) authenticate(c *gin.Context, scopes []engine.Scope) error {
 
 // caller is the key of the request.
 func caller(c *gin.Context) *engine.Key {
-	key, ok := c.MustGet(apiKeyKey).(*engine.Key)
-	if !ok {
-		return &engine.Key{}
+	if key := originOf(c).key; key != nil {
+		return key
 	}
-	return key
+	return &engine.Key{}
 }
 
 const (
@@ -200,9 +216,13 @@ func readBody(c *gin.Context, limit int64) ([]byte, error) {
 		return nil, engine.Errorf(engine.KindTooLarge, "too_large", "the body must be at most %d bytes, unpacked", limit)
 	}
 	if err != nil {
-		return nil, engine.Errorf(engine.KindMalformed, "unreadable_body", "the body ended too early or is not what Content-Encoding says")
+		return nil, unreadable()
 	}
 	return body, nil
+}
+
+func unreadable() error {
+	return engine.Errorf(engine.KindMalformed, "unreadable_body", "the body ended too early or is not what Content-Encoding says")
 }
 
 // read decodes the body of a request that is not a batch.

@@ -63,8 +63,8 @@ func (s *Server) routes() []route {
 		{del, "/v1/experiments/:key/overrides/:customer", author, s.deleteOverride, false, false},
 
 		{post, "/v1/assignments", assigning, s.assign, false, false},
-		{post, "/ofrep/v1/evaluate/flags/:touchpoint", assigning, notBuilt("OFREP"), false, false},
-		{post, "/ofrep/v1/evaluate/flags", assigning, notBuilt("OFREP"), false, false},
+		{post, "/ofrep/v1/evaluate/flags/:touchpoint", assigning, s.evaluateFlag, false, false},
+		{post, "/ofrep/v1/evaluate/flags", assigning, s.evaluateFlags, false, false},
 
 		{put, "/v1/customers/:identifier", ingest, s.putCustomer, false, false},
 		{post, "/v1/customers", ingest, batch(s.meters.batches("customers"), "customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
