@@ -14,6 +14,8 @@ demo: build ## watch a test run, decide and promote its winner (DEMO_ARGS=--once
 
 test: ## run all tests against a real PostgreSQL of their own
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
+	@command -v npm >/dev/null 2>&1 || echo "NO NODE.JS: OpenFeature's JavaScript clients are not tested"
+	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || echo "NO CHROMIUM: pages of other origins are not tested in a browser"
 	go test $(RACE) -timeout 20m ./...
 
 lint: ## run the linters (builds them the first time, which takes minutes)
@@ -25,6 +27,11 @@ fmt: ## format the code
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-assign: build ## measure assignments over HTTP beside a bare gin handler, in process, and in memory (needs wrk; takes 10 minutes)
+	@go build -o bin/assignbench ./cmd/assignbench
+	@bin/assignbench -perennial bin/perennial $(BENCH_ARGS)
+	@go test -run '^$$' -bench 'Evaluate|OFREP' -benchmem ./engine ./api | grep -E '^(Benchmark|FAIL|panic)'
 
 bench-stats: ## run the benchmarks of the statistics that have a goal, each beside its goal (the best of three runs)
 	@go test -run '^$$' -bench . -benchmem -count 3 ./stats ./stats/clv ./stats/survival | awk ' \
