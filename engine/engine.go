@@ -139,37 +139,51 @@ func (e *Engine) show(c *Configuration) error {
 }
 
 // KeepFresh shows what other processes changed and ships what waits in the journal, until
-// ctx ends: when the database tells of a change, and every interval in case it does not.
+// ctx ends. It shows a change when the database tells of it, and every interval in case it
+// does not; it ships at once, and every interval in case that failed. Neither waits for the
+// other.
 func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 	changes := make(chan struct{}, 1)
-	var listening sync.WaitGroup
-	defer listening.Wait()
-	listening.Go(func() {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
 		e.store.Listen(ctx, func() {
 			select {
 			case changes <- struct{}{}:
-			default:
+			default: // it has been told already
 			}
 		})
 	})
+	running.Go(func() {
+		e.keep(ctx, interval, e.toShip, func(bool) error { return e.Flush(ctx) })
+	})
+	var saved time.Time
+	e.keep(ctx, interval, changes, func(told bool) error {
+		if told {
+			return e.Refresh(ctx)
+		}
+		err := errors.Join(e.Refresh(ctx), e.Follow(ctx))
+		if e.pictureDue(saved) {
+			saved = e.now()
+			err = errors.Join(err, e.SavePicture())
+		}
+		return err
+	})
+}
+
+// keep does something whenever it is told to and every interval, until ctx ends.
+func (e *Engine) keep(ctx context.Context, interval time.Duration, tell <-chan struct{}, do func(told bool) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	var saved time.Time
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-e.toShip:
-			err = e.Flush(ctx)
-		case <-changes:
-			err = e.Refresh(ctx)
+		case <-tell:
+			err = do(true)
 		case <-tick.C:
-			err = errors.Join(e.Refresh(ctx), e.Follow(ctx), e.Flush(ctx))
-			if e.pictureDue(saved) {
-				saved = e.now()
-				err = errors.Join(err, e.SavePicture())
-			}
+			err = do(false)
 		}
 		if err != nil && ctx.Err() == nil {
 			e.log.WarnContext(ctx, "not up to date with the database; serving what is known", "error", err)

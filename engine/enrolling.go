@@ -142,9 +142,15 @@ func (e *Engine) ship(ctx context.Context, records [][]byte) error {
 	if len(enrolments) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, shipTimeout)
+	defer cancel()
 	_, err := e.store.InsertEnrolments(ctx, enrolments)
 	return err
 }
+
+// shipTimeout says that shipping waits for the database as a request does, not as an import:
+// a connection that has gone silent is given up in seconds.
+const shipTimeout = 2 * time.Second
 
 // tellMissing writes down which tests lack enrolments, for their reports to say so.
 func (e *Engine) tellMissing(ctx context.Context) error {

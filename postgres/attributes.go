@@ -20,7 +20,7 @@ func (s *Store) AttributesSince(ctx context.Context, names []string, after engin
 		Attributes []byte `db:"attributes"`
 		Position   int64  `db:"position"`
 	}
-	if err := s.bulk.SelectContext(ctx, &rows, `
+	if err := s.hot.SelectContext(ctx, &rows, `
 		SELECT customer_id, position, (
 			SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(attributes) WHERE key = ANY ($1)
 		) AS attributes
