@@ -42,11 +42,23 @@ type reportLine struct {
 	FixedStatistic *float64 `json:"fixed_statistic"`
 	FixedPValue    *float64 `json:"fixed_p_value"`
 	Warnings       string   `json:"warnings"`
+	CovariateGain  *float64 `json:"covariate_gain"`
+	UncappedMean   *float64 `json:"uncapped_mean"`
+	Segment        string   `json:"segment"` // empty for the whole test
 }
 
+// reportLines are the lines of the whole test and then of every segment.
 func reportLines(r *engine.Report) []reportLine {
+	lines := metricLines(r.Metrics, "")
+	for _, s := range r.Segments {
+		lines = append(lines, metricLines(s.Metrics, r.SegmentBy+"="+s.Segment)...)
+	}
+	return lines
+}
+
+func metricLines(metrics []engine.MetricReport, segment string) []reportLine {
 	var lines []reportLine
-	for _, m := range r.Metrics {
+	for _, m := range metrics {
 		comparisons := map[engine.VariantKey]engine.Comparison{}
 		for _, comparison := range m.Comparisons {
 			comparisons[comparison.Variant] = comparison
@@ -58,7 +70,7 @@ func reportLines(r *engine.Report) []reportLine {
 				a.Customers, a.Mature, a.Mean, a.StdError, a.Total,
 				c.Difference, c.Interval[0], c.Interval[1], c.Lift, c.LiftInterval[0], c.LiftInterval[1],
 				c.PValue, c.AdjustedPValue, c.Fixed.StdError, c.Fixed.Statistic, c.Fixed.PValue,
-				strings.Join(c.Warnings, " "),
+				strings.Join(c.Warnings, " "), c.CovariateGain, a.UncappedMean, segment,
 			})
 		}
 	}

@@ -156,6 +156,10 @@ func TestReportBySegment(t *testing.T) {
 		"/segments/1/segment": "FR", "/segments/1/customers": object{"plain": 2.0, "warm": 1.0},
 		"/segments/1/metrics/0/arms/0/mean": 15.0, "/segments/1/metrics/0/arms/1/mean": 20.0, "/segments/2": nil,
 	})
+	rows := s.post("/v1/experiments/mailing/reports?segment=country&format=csv", nil).is(http.StatusCreated).table()
+	if last := rows[len(rows)-1]; len(rows) != 1+3*6 || last[len(last)-1] != "country=FR" || rows[1][len(last)-1] != "" {
+		t.Errorf("%q", rows)
+	}
 	s.post("/v1/experiments/mailing/reports?segment=channel", nil).is(http.StatusCreated).has(object{
 		"/segments/0/segment": "", "/segments/0/metrics/0/arms/0/mean": 20.0, "/segments/1": nil,
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -377,5 +378,53 @@ func TestMeasuringAtOnce(t *testing.T) {
 	// 3 customers × 15 events × 1.1 = 49.5; squares 3 × 16.5² = 816.75.
 	if v := got.Values[0]; v.Sum.String() != "49.5" || v.SumSquares.String() != "816.75" {
 		t.Errorf("sum %s and squares %s, want 49.5 and 816.75", v.Sum, v.SumSquares)
+	}
+}
+
+// A link takes the measures to the person, and leaves none behind.
+func TestLinksTakeMeasuresAlong(t *testing.T) {
+	s := newStore(t)
+	x := ltv("linked", 0, 9, 0)
+	enrol(t, s, x.Key, "warm", start, "b")
+	insert(t, s, order("b", "o1", "5", start), order("a", "o2", "7", start))
+	if n := must(s.Measure(t.Context(), x))(t); n != 1 {
+		t.Errorf("%d customers measured, want 1", n)
+	}
+	must(s.LinkIdentities(t.Context(), []engine.CustomerID{"a", "b"}))(t)
+	if n := must(s.Measure(t.Context(), x))(t); n != 1 {
+		t.Errorf("%d customers measured again after a link, want 1", n)
+	}
+	if of := count(t, s, `SELECT count(*) FROM measures WHERE customer_id <> 'a'`); of != 0 {
+		t.Errorf("%d measures of an identifier that has no rows", of)
+	}
+	got := must(s.Totals(t.Context(), x, engine.View{AsOf: start.Add(20 * day)}))(t)
+	if sum := got.Values[0].Sum.String(); sum != "12" {
+		t.Errorf("the person spent %s, want 12", sum)
+	}
+	if _, differences, err := s.Recompute(t.Context(), x); err != nil || differences != 0 {
+		t.Errorf("%d differences, %v", differences, err)
+	}
+}
+
+// A value that is not what the ledger says fails the recomputation, and stays to be looked at.
+func TestRecomputeFindsADifference(t *testing.T) {
+	s := newStore(t)
+	c := &clock{at: start}
+	e := newEngine(t, s, c, 1)
+	catalogue(t, e)
+	x := running(t, e, spec("tone"))
+	enrol(t, s, x.Key, "warm", start, "a", "b", "c")
+	insert(t, s, order("a", "o", "5", start), order("b", "o", "5", start))
+	if rows, err := e.RunJob(t.Context(), "recompute"); err != nil || rows != 3 {
+		t.Errorf("%d customers, %v", rows, err)
+	}
+	exec(t, s, `UPDATE measures SET value = 4 WHERE customer_id = 'a'`)
+	exec(t, s, `DELETE FROM measures WHERE customer_id = 'b'`)
+	exec(t, s, `INSERT INTO measures (customer_id, experiment, metric, value) VALUES ('c', 'tone', 'ltv_7', 1)`)
+	if rows, err := e.RunJob(t.Context(), "recompute"); rows != 3 || err == nil || !strings.Contains(err.Error(), "3 measures differ") {
+		t.Errorf("%d customers, error %v, want three differences", rows, err)
+	}
+	if n := count(t, s, `SELECT count(*) FROM measures WHERE customer_id = 'a' AND value = 4`); n != 1 {
+		t.Error("the recomputation has changed what it found")
 	}
 }
