@@ -15,6 +15,7 @@ type judge struct {
 	planEnd  bool        // the plan has run its course: a fixed plan may now be judged
 	looks    []SpentLook // of a group-sequential plan, the one that is taken now included
 	known    *boundaries
+	noP      bool // no repeated p-values: no decision asks for them
 }
 
 // contrast is what the plan's method says of one treatment against control: an interval

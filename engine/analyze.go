@@ -77,6 +77,7 @@ type sitting struct {
 	asOf time.Time
 	last *Report // the look before, if any
 	look bool    // this is a look: it may decide, and spends error
+	noP  bool    // leave out the p-values that decide nothing and take long to find
 }
 
 // reportOn judges sums.
@@ -89,7 +90,7 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *c
 	r.Information = x.information(totals)
 	r.Final = planEnded(x, totals, s.asOf, r.Information)
 	c.judge = judge{
-		plan: x.Plan, currency: e.reporting, planEnd: r.Final, known: &e.boundaries,
+		plan: x.Plan, currency: e.reporting, planEnd: r.Final, known: &e.boundaries, noP: s.noP,
 		guards: len(x.Metrics.Guardrails) * (len(x.Variants) - 1),
 	}
 	if x.Plan.Method == MethodGroupSequential {

@@ -35,9 +35,8 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 		return false, err
 	}
 	r, c := e.reportOn(x, totals, sitting{asOf: now, last: lastLook, look: true})
-	watching := x.Plan.Method == MethodFixed && !c.planEnd
 	last := lastLook
-	if watching {
+	if c.watching() {
 		if last, err = notFoundIsNil(e.store.LatestReport(ctx, x.Key)); err != nil {
 			return false, err
 		}
@@ -45,15 +44,10 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	if !c.due(r, last) {
 		return false, nil
 	}
-	if watching {
+	if c.watching() {
 		return true, e.store.SaveReport(ctx, r, nil)
 	}
-	number := 1
-	if last != nil {
-		number = *last.Look + 1
-	}
-	r.Look = &number
-	decision, err := e.decisionOf(x, r)
+	decision, err := e.take(x, r, last)
 	if err != nil {
 		return false, err
 	}
@@ -64,6 +58,19 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// watching: the report is no look, because a fixed plan is judged at its end only.
+func (c *caseFile) watching() bool { return c.plan.Method == MethodFixed && !c.planEnd }
+
+// take makes the report the look after last and answers the decision that it asks for, if any.
+func (e *Engine) take(x *Experiment, r, last *Report) (*Decision, error) {
+	number := 1
+	if last != nil {
+		number = *last.Look + 1
+	}
+	r.Look = &number
+	return e.decisionOf(x, r)
 }
 
 // nothingNew: without judging it is plain that no look is due.

@@ -82,9 +82,9 @@ func (j judge) boundary(metric MetricKey, alpha float64) float64 {
 }
 
 // repeatedP is the smallest error at which the last look would have stopped at z; NaN before
-// the first look.
+// the first look, and where it is not asked for.
 func (j judge) repeatedP(metric MetricKey, z float64) float64 {
-	if len(j.looks) == 0 {
+	if len(j.looks) == 0 || j.noP {
 		return math.NaN()
 	}
 	p, w := groupPlan(j.looks, metric, j.plan.Alpha).RepeatedP(len(j.looks), min(math.Abs(z), farBoundary))
