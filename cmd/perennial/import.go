@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // importOptions are the flags of an import.
@@ -83,6 +84,13 @@ anything is sent.`, short, kind.fields(), typed),
 		},
 	}
 	flags := cmd.Flags()
+	addMapping(flags, &options)
+	flags.StringVar(&options.rejects, "rejects", "", "file for the rejected rows (default FILE.rejected.csv)")
+	return cmd
+}
+
+// addMapping adds the flags that say how to read a file.
+func addMapping(flags *pflag.FlagSet, options *importOptions) {
 	flags.StringArrayVar(&options.Map, "map", nil, "field=column or field='template {column} {#}'; repeatable")
 	flags.StringArrayVar(&options.Set, "set", nil, "field=value for every row; repeatable")
 	flags.StringArrayVar(&options.Where, "where", nil, "only rows with column=value or column!=value; repeatable, all must hold")
@@ -90,8 +98,6 @@ anything is sent.`, short, kind.fields(), typed),
 	flags.StringVar(&options.table.Format, "format", "", "csv, tsv or space (default: as the first line looks)")
 	flags.BoolVar(&options.noHeader, "no-header", false, "the first line is data; name the columns with --columns")
 	flags.StringSliceVar(&options.table.Columns, "columns", nil, "names of the columns of a file without a header")
-	flags.StringVar(&options.rejects, "rejects", "", "file for the rejected rows (default FILE.rejected.csv)")
-	return cmd
 }
 
 // runImport opens the file, checks everything that can be checked before
@@ -123,7 +129,7 @@ func (a *app) runImport(cmd *cobra.Command, kind importKind, path string, option
 	im := &importer{
 		client: client, kind: kind, table: rows, mapper: mapper, input: counted,
 		rejects:  &rejectFile{path: options.rejects, columns: rows.Columns},
-		progress: newProgress(a.stderr, size),
+		progress: newProgress(a.stderr, size, "rows"),
 		summary:  importSummary{File: path, RejectedByCode: map[string]int{}, RowIDs: mapper.rowIDs},
 	}
 	started := time.Now()

@@ -135,15 +135,16 @@ func (c *countingReader) count() int64 { return c.n.Load() }
 type progress struct {
 	bar     *progressbar.ProgressBar // nil without a terminal
 	started time.Time
+	noun    string // what is counted
 }
 
-// newProgress makes the bar of a file of size bytes, -1 if unknown.
-func newProgress(w io.Writer, size int64) *progress {
+// newProgress makes the bar of a whole of size, -1 if unknown, in which nouns are counted.
+func newProgress(w io.Writer, size int64, noun string) *progress {
 	if terminalWidth(w) == 0 {
 		return &progress{}
 	}
 	return &progress{
-		started: time.Now(),
+		started: time.Now(), noun: noun,
 		bar: progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionFullWidth(),
@@ -154,13 +155,13 @@ func newProgress(w io.Writer, size int64) *progress {
 	}
 }
 
-// show moves the bar to the bytes read and tells the rows so far.
-func (p *progress) show(offset int64, rows int) {
+// show moves the bar to an offset and tells how many there were so far.
+func (p *progress) show(offset int64, count int) {
 	if p.bar == nil {
 		return
 	}
-	rate := float64(rows) / max(time.Since(p.started).Seconds(), 0.001)
-	p.bar.Describe(fmt.Sprintf("%s rows, %s/s", groupDigits(strconv.Itoa(rows)), groupDigits(strconv.Itoa(int(rate)))))
+	rate := float64(count) / max(time.Since(p.started).Seconds(), 0.001)
+	p.bar.Describe(fmt.Sprintf("%s %s, %s/s", groupDigits(strconv.Itoa(count)), p.noun, groupDigits(strconv.Itoa(int(rate)))))
 	_ = p.bar.Set64(offset) // a bar that cannot be drawn is no reason to stop
 }
 
