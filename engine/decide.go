@@ -21,7 +21,7 @@ func (e *Engine) decideAll(ctx context.Context) (int, error) {
 		if decision.Mode != ModeAuto {
 			continue
 		}
-		_, err := e.act(ctx, decision.Experiment, func(c *Change) error {
+		err := e.actAlone(ctx, decision.Experiment, func(c *Change) error {
 			if c.Pending == nil || c.Pending.ID != decision.ID || c.Experiment.Status != StatusRunning {
 				return Errorf(KindConflict, "already_decided", "decision %s no longer waits", decision.ID)
 			}

@@ -87,6 +87,16 @@ func contained(fn func() (int, error)) (n int, err error) {
 	return fn()
 }
 
+// actAlone is act for a job that changes many experiments: a panic is a failure of this
+// change and stops none of the others'.
+func (e *Engine) actAlone(ctx context.Context, key ExperimentKey, change func(c *Change) error) error {
+	_, err := contained(func() (int, error) {
+		_, err := e.act(ctx, key, change)
+		return 0, err
+	})
+	return err
+}
+
 // RunJobNow is RunJob for a person: it sees what this process has answered, and a run under
 // way elsewhere, such as the scheduled one, is waited for first, for at most so long.
 func (e *Engine) RunJobNow(ctx context.Context, name string, wait time.Duration) (rows int, err error) {

@@ -146,7 +146,7 @@ func (e *Engine) rampAll(ctx context.Context) (int, error) {
 	var failures []error
 	for i := range c.Promoted {
 		key := c.Promoted[i].Key
-		_, err := e.act(ctx, key, func(c *Change) error {
+		err := e.actAlone(ctx, key, func(c *Change) error {
 			if c.Promotion == nil || !c.Promotion.advance(&c.Experiment.Policy, e.now()) {
 				return Errorf(KindConflict, "not_due", "nothing to do for the promotion of %q", key)
 			}
