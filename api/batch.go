@@ -165,11 +165,13 @@ func batch[J, T any](
 func elementsOf[J any, T any](raw []jsontext.Value, read func(*J) (T, error)) []engine.Element[T] {
 	elements := make([]engine.Element[T], len(raw))
 	for i, value := range raw {
-		elements[i].ID = elementID(value)
 		var j J
 		if err := decode(value, &j); err != nil {
-			elements[i].Err = elementError(err)
+			elements[i].ID, elements[i].Err = elementID(value), elementError(err)
 			continue
+		}
+		if known, ok := any(&j).(identified); ok {
+			elements[i].ID = known.id()
 		}
 		elements[i].Value, elements[i].Err = read(&j)
 	}
@@ -188,7 +190,10 @@ func elementError(err error) error {
 // maxEchoedID is the longest id that a rejection repeats; longer ones are no ids.
 const maxEchoedID = 256
 
-// elementID reads the id of an element, also of one that is wrong otherwise.
+// identified is an element that has an id.
+type identified interface{ id() string }
+
+// elementID reads the id of an element that is wrong otherwise.
 func elementID(raw jsontext.Value) string {
 	var j struct {
 		ID any `json:"id"`
@@ -197,6 +202,10 @@ func elementID(raw jsontext.Value) string {
 		return ""
 	}
 	id, _ := j.ID.(string)
+	return echoed(id)
+}
+
+func echoed(id string) string {
 	if len(id) > maxEchoedID {
 		return ""
 	}
@@ -214,6 +223,8 @@ type eventJSON struct {
 	Touchpoint *string        `json:"touchpoint"`
 	Properties jsontext.Value `json:"properties"`
 }
+
+func (j *eventJSON) id() string { return echoed(j.ID) }
 
 func (j *eventJSON) event() (engine.Event, error) {
 	e := engine.Event{ID: j.ID, Customer: engine.CustomerID(j.Customer), Type: j.Type, OccurredAt: j.OccurredAt}
@@ -253,6 +264,8 @@ type exposureJSON struct {
 	Touchpoint string    `json:"touchpoint"`
 	OccurredAt time.Time `json:"occurred_at"`
 }
+
+func (j *exposureJSON) id() string { return echoed(j.ID) }
 
 func (j *exposureJSON) exposure() (engine.Exposure, error) {
 	return engine.Exposure{

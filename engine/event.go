@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,11 +144,12 @@ func (x *Exposure) Digest() []byte { return digest(string(x.Touchpoint), stamp(x
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 func digest(parts ...string) []byte {
-	h := sha256.New()
+	var b []byte
 	for _, part := range parts {
-		h.Write(fmt.Appendf(nil, "%d:%s", len(part), part))
+		b = append(append(strconv.AppendInt(b, int64(len(part)), 10), ':'), part...)
 	}
-	return h.Sum(nil)[:16]
+	sum := sha256.Sum256(b)
+	return sum[:16]
 }
 
 func (x *Exposure) validate(now time.Time) error {

@@ -86,6 +86,9 @@ func ParseAmount(s string) (decimal.Decimal, error) {
 
 // normal drops trailing zeros after the point, so that 49.90 and 49.9 are one value with one text.
 func normal(d decimal.Decimal) decimal.Decimal {
+	if d.Exponent() < 0 && d.NumDigits() < 19 && d.CoefficientInt64()%10 != 0 {
+		return d
+	}
 	exact, err := decimal.NewFromString(d.String())
 	if err != nil {
 		return d

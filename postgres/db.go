@@ -28,7 +28,7 @@ type Store struct {
 	locks *sqlx.DB // one connection for each job that runs: it holds the job's lock
 	dsn   string   // for the listener, which has a connection of its own
 
-	events     queue[engine.Event]
+	events     queue[eventRow]
 	exposures  queue[engine.Exposure]
 	enrolments queue[engine.Enrolment]
 }

@@ -18,10 +18,10 @@ func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure
 func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, position int64) ([]engine.RowStatus, error) {
 	n := len(exposures)
 	b := newBodies(n)
-	touchpoints, times := make([]string, n), make([]string, n)
+	touchpoints, times := make(column, n), make(column, n)
 	for i := range exposures {
 		x := &exposures[i]
-		b.set(i, x.Customer, x.ID, x.Digest())
+		b.customers[i], b.ids[i], b.digests[i] = string(x.Customer), x.ID, x.Digest()
 		touchpoints[i], times[i] = string(x.Touchpoint), stamps(x.OccurredAt)
 	}
 	// In the order of the key, which is a third faster than any other; of one key in the
@@ -34,7 +34,7 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
 		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
-		pq.Array(b.customers), pq.Array(b.ids), pq.Array(touchpoints), pq.Array(times), pq.Array(b.digests), position)
+		b.customers, b.ids, touchpoints, times, pq.Array(b.digests), position)
 	if err != nil {
 		return nil, err
 	}

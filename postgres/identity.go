@@ -49,7 +49,7 @@ func identifiersOf(ctx context.Context, tx *sqlx.Tx, person string) ([]engine.Cu
 // sent again.
 func (s *Store) LinkIdentities(ctx context.Context, identifiers []engine.CustomerID) (person *engine.Person, err error) {
 	err = s.inTx(ctx, s.bulk, func(tx *sqlx.Tx) error {
-		person, err = link(ctx, tx, textOf(identifiers))
+		person, err = link(ctx, tx, texts[string](identifiers))
 		return err
 	})
 	return person, err

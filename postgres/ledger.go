@@ -3,10 +3,11 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -20,14 +21,32 @@ const stampLayout = "2006-01-02T15:04:05.999999Z"
 
 func stamps(t time.Time) string { return t.UTC().Format(stampLayout) }
 
-func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
+// column is an array of the database, in which an empty text is NULL.
+type column []string
 
-func textOf[S ~string](all []S) []string {
-	texts := make([]string, len(all))
-	for i, s := range all {
-		texts[i] = string(s)
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// Value implements driver.Valuer.
+func (t column) Value() (driver.Value, error) {
+	size := 2
+	for _, s := range t {
+		size += len(s) + 5
 	}
-	return texts
+	array := append(make([]byte, 0, size), '{')
+	for i, s := range t {
+		if i > 0 {
+			array = append(array, ',')
+		}
+		switch {
+		case s == "":
+			array = append(array, "NULL"...)
+		case strings.ContainsAny(s, `"\`):
+			array = append(append(append(array, '"'), arrayEscapes.Replace(s)...), '"')
+		default:
+			array = append(append(append(array, '"'), s...), '"')
+		}
+	}
+	return string(append(array, '}')), nil
 }
 
 // identity is what makes an event or exposure count once.
@@ -39,16 +58,12 @@ type identity struct {
 // bodies are what makes the rows of a batch count once: whose they are, under which
 // id, and what they say.
 type bodies struct {
-	customers, ids []string
+	customers, ids column
 	digests        [][]byte
 }
 
 func newBodies(n int) bodies {
-	return bodies{make([]string, n), make([]string, n), make([][]byte, n)}
-}
-
-func (b *bodies) set(i int, customer engine.CustomerID, id string, digest []byte) {
-	b.customers[i], b.ids[i], b.digests[i] = string(customer), id, digest
+	return bodies{make(column, n), make(column, n), make([][]byte, n)}
 }
 
 // statuses tells the rows apart after so many were inserted: new ones, then, by what lookup
@@ -66,7 +81,7 @@ func (b *bodies) statuses(ctx context.Context, tx *sqlx.Tx, inserted sql.Result,
 		Digest   []byte `db:"digest"`
 		Position int64  `db:"position"`
 	}
-	if err := tx.SelectContext(ctx, &stored, lookup, pq.Array(b.customers), pq.Array(b.ids)); err != nil {
+	if err := tx.SelectContext(ctx, &stored, lookup, b.customers, b.ids); err != nil {
 		return nil, err
 	}
 	met := map[identity]bool{}

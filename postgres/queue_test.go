@@ -22,10 +22,17 @@ func held(t *testing.T, s *Store) *sqlx.Tx {
 	return tx
 }
 
-func queued(ctx context.Context, t *testing.T, s *Store, events ...engine.Event) *request[engine.Event] {
+func rowsOfEvents(events []engine.Event) (rows []eventRow) {
+	for i := range events {
+		rows = append(rows, rowOf(&events[i]))
+	}
+	return rows
+}
+
+func queued(ctx context.Context, t *testing.T, s *Store, events ...engine.Event) *request[eventRow] {
 	t.Helper()
-	r := &request[engine.Event]{ctx: ctx, rows: events, done: make(chan struct{})}
-	if err := s.events.enqueue([]*request[engine.Event]{r}); err != nil {
+	r := &request[eventRow]{ctx: ctx, rows: rowsOfEvents(events), done: make(chan struct{})}
+	if err := s.events.enqueue([]*request[eventRow]{r}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -44,7 +51,7 @@ func TestWhatWaitsIsCommittedTogether(t *testing.T) {
 	s := newStore(t)
 	lock := held(t, s)
 	queued(t.Context(), t, s, order("first", "o", "1", start))
-	requests := map[string]*request[engine.Event]{}
+	requests := map[string]*request[eventRow]{}
 	for _, name := range []string{"a", "b", "c"} {
 		requests[name] = queued(t.Context(), t, s, order(name, "o", "1", start), order(name, "o", "2", start))
 	}
@@ -110,7 +117,7 @@ func TestAFullQueueIsBusy(t *testing.T) {
 			break
 		}
 	}
-	_, err := s.events.put(t.Context(), batch("more", 2*groupRows))
+	_, err := s.InsertEvents(t.Context(), batch("more", 2*groupRows))
 	kindOf(t, err, engine.KindUnavailable, "ledger_busy")
 	release(t, s, lock)
 	if got := must(s.InsertEvents(t.Context(), batch("more", 2*groupRows)))(t); len(got) != 2*groupRows {
@@ -125,7 +132,7 @@ func TestAFullQueueIsBusy(t *testing.T) {
 func TestCloseFlushes(t *testing.T) {
 	s := newStore(t)
 	lock := held(t, s)
-	var last *request[engine.Event]
+	var last *request[eventRow]
 	for i := range 50 {
 		last = queued(t.Context(), t, s, order(fmt.Sprint("c", i), "o", "1", start))
 	}

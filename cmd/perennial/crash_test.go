@@ -20,14 +20,6 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// TestMain lets the test binary be `perennial` itself, so that a test can kill it.
-func TestMain(m *testing.M) {
-	if os.Getenv("PERENNIAL_TEST_MAIN") != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
 // startChild runs `perennial up` as a process of its own and waits until it is ready.
 func startChild(tb testing.TB, addr string, flags ...string) *exec.Cmd {
 	tb.Helper()

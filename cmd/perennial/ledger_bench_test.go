@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +27,21 @@ import (
 	"github.com/perennial-engine/perennial/postgres"
 )
 
+// TestMain lets the test binary be `perennial` itself, so that a test can kill it, or the
+// plain server that a benchmark compares it with.
+func TestMain(m *testing.M) {
+	if os.Getenv("PERENNIAL_TEST_MAIN") != "" {
+		main()
+	}
+	if addr := os.Getenv("PERENNIAL_TEST_FLOOR"); addr != "" {
+		if err := servePlainly(addr, os.Getenv("PERENNIAL_TEST_DSN")); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
 // A pair is a way of ours and its floor, both in rows per second. They run in turn, so that
 // what else the machine does meets both.
 type pair struct{ ours, floor func(n int) float64 }
@@ -30,7 +49,8 @@ type pair struct{ ours, floor func(n int) float64 }
 // BenchmarkIngest compares writing events through the API, by a process of its own, with
 // plain ways of writing the same rows to the same cluster, whose commits reach the disk:
 // batches of a thousand on two connections with lib/pq's COPY, which dies on a duplicate,
-// and single events on 64 connections with a row per commit. An iteration is one of each.
+// single events on 64 connections with a row per commit, and the same behind the plainest
+// HTTP server. An iteration is one of each.
 func BenchmarkIngest(b *testing.B) {
 	cluster, err := pglocal.Start(b.Context(), pglocal.Options{Dir: b.TempDir()})
 	if err != nil {
@@ -58,19 +78,23 @@ func BenchmarkIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = store.Close() })
-	f := &feed{b: b, url: "http://" + addr, store: store, db: db}
+	f := &feed{b: b, dsn: dsn, url: "http://" + addr, store: store, db: db}
 	for _, c := range []struct {
-		name string
-		rows int
-		goal float64
+		name    string
+		rows    int
+		goal    float64
+		prepare func(*testing.B)
 		pair
 	}{
-		{"batches over HTTP", 60_000, 0.5, pair{f.postBatches, f.copyBatches}},
-		{"batches", 60_000, 0.65, pair{f.insertBatches, f.copyBatches}},
-		{"singles over HTTP", 6_000, 4, pair{f.postSingles, f.commitSingles}},
-		{"singles", 6_000, 4, pair{f.insertSingles, f.commitSingles}},
+		{"batches over HTTP", 60_000, 0.5, nil, pair{f.postBatches, f.copyBatches}},
+		{"batches", 60_000, 0.65, nil, pair{f.insertBatches, f.copyBatches}},
+		{"singles over HTTP", 6_000, 4, f.startFloor, pair{f.postSingles, f.postPlainly}},
+		{"singles", 6_000, 4, nil, pair{f.insertSingles, f.commitSingles}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
+			if c.prepare != nil {
+				c.prepare(b)
+			}
 			var ours, floors, ratios []float64
 			for b.Loop() {
 				ours, floors = append(ours, c.ours(c.rows)), append(floors, c.floor(c.rows))
@@ -96,6 +120,8 @@ type feed struct {
 	store *postgres.Store
 	db    *sql.DB
 	next  atomic.Int64
+
+	dsn, floorURL string
 }
 
 const (
@@ -131,7 +157,9 @@ func event(n int) string {
 		n, n*7919%1_000_003, n/3600%24, n/60%60, n%60, n%200)
 }
 
-func (f *feed) post(first, n int) error {
+func (f *feed) post(first, n int) error { return f.postTo(f.url, first, n) }
+
+func (f *feed) postTo(url string, first, n int) error {
 	var body strings.Builder
 	body.WriteString(`{"events":[`)
 	for i := range n {
@@ -141,7 +169,7 @@ func (f *feed) post(first, n int) error {
 		body.WriteString(event(first + i))
 	}
 	body.WriteString(`]}`)
-	request, err := http.NewRequestWithContext(f.b.Context(), http.MethodPost, f.url+"/v1/events", strings.NewReader(body.String()))
+	request, err := http.NewRequestWithContext(f.b.Context(), http.MethodPost, url+"/v1/events", strings.NewReader(body.String()))
 	if err != nil {
 		return err
 	}
@@ -194,6 +222,72 @@ func (f *feed) insertSingles(n int) float64 {
 	return f.each(n, singles, 1, func(first int) error { return f.insert(first, 1) })
 }
 
+// postPlainly posts single events to the floor's server.
+func (f *feed) postPlainly(n int) float64 {
+	return f.each(n, singles, 1, func(first int) error { return f.postTo(f.floorURL, first, 1) })
+}
+
+const insertPlainly = `
+	INSERT INTO floor (customer_id, id, type, occurred_at, value, currency, channel, digest, position)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
+
+// servePlainly takes events over HTTP and commits each by itself.
+func servePlainly(addr, dsn string) error {
+	db, err := sql.Open("postgres", dsn)
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(singles)
+	db.SetMaxIdleConns(singles)
+	server := &http.Server{Addr: addr, ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Events []struct {
+				ID, Customer, Type, Value, Currency, Channel string
+				OccurredAt                                   time.Time `json:"occurred_at"`
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		for _, e := range body.Events {
+			if _, err := db.ExecContext(r.Context(), insertPlainly, e.Customer, e.ID, e.Type, e.OccurredAt, e.Value, e.Currency,
+				e.Channel, []byte(e.ID), 1); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		_, _ = fmt.Fprintf(w, `{"accepted":%d,"duplicates":0}`, len(body.Events))
+	})}
+	return server.ListenAndServe()
+}
+
+// startFloor runs the plain server as a process of its own until b ends: its connections
+// are as many as the cluster has for one.
+func (f *feed) startFloor(b *testing.B) {
+	b.Helper()
+	addr := unusedAddr(b)
+	f.floorURL = "http://" + addr
+	child := exec.CommandContext(b.Context(), os.Args[0])
+	child.Env = append(os.Environ(), "PERENNIAL_TEST_FLOOR="+addr, "PERENNIAL_TEST_DSN="+f.dsn)
+	if err := child.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
+	for range 100 {
+		conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.Fatal("the floor's server does not get ready")
+}
+
 // floorRow is the nth order as the ledger keeps it.
 func floorRow(n int) []any {
 	return []any{
@@ -230,11 +324,8 @@ func (f *feed) copyBatches(n int) float64 {
 }
 
 func (f *feed) commitSingles(n int) float64 {
-	ctx := f.b.Context()
 	return f.each(n, singles, 1, func(first int) error {
-		_, err := f.db.ExecContext(ctx, `
-			INSERT INTO floor (customer_id, id, type, occurred_at, value, currency, channel, digest, position)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, floorRow(first)...)
+		_, err := f.db.ExecContext(f.b.Context(), insertPlainly, floorRow(first)...)
 		return err
 	})
 }
