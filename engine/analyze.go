@@ -45,7 +45,11 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	if err != nil {
 		return nil, err
 	}
-	r, c := e.reportOn(x, totals, sitting{asOf: at, last: last})
+	evidence, err := e.evidence(ctx, x, at, totals, last)
+	if err != nil {
+		return nil, err
+	}
+	r, c := e.reportOn(x, totals, sitting{asOf: at, last: last, evidence: evidence})
 	if v.Segment != "" {
 		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
 	}
@@ -72,12 +76,23 @@ func (e *Engine) Reports(ctx context.Context, key ExperimentKey, p Page) ([]Repo
 	return e.store.Reports(ctx, key, p)
 }
 
+// evidence asks what came in since the last look whose hashes were right.
+func (e *Engine) evidence(ctx context.Context, x *Experiment, asOf time.Time, t *Totals, last *Report) (*Evidence, error) {
+	since := int64(0)
+	if last != nil && last.Health.passed("assignment_hash") {
+		since = last.DataCut
+	}
+	return e.store.Evidence(ctx, x, Span{AsOf: asOf, Since: since, UpTo: t.DataCut})
+}
+
 // A sitting is the occasion of a report.
 type sitting struct {
 	asOf time.Time
 	last *Report // the look before, if any
 	look bool    // this is a look: it may decide, and spends error
 	noP  bool    // leave out the p-values that decide nothing and take long to find
+	// evidence is what the ledger says of the health; nil says that nothing is wrong.
+	evidence *Evidence
 }
 
 // reportOn judges sums.
@@ -96,9 +111,9 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *c
 	if x.Plan.Method == MethodGroupSequential {
 		c.spend(r, totals, s)
 	}
-	r.Health = c.checkHealth(totals, r.Customers, s.last)
+	r.Health = c.checkHealth(totals, r.Customers, s)
 	c.assess(totals, s.last)
-	r.Verdict = c.verdict()
+	r.Verdict = c.verdict(r)
 	r.Metrics = c.metricReports(totals, r.Customers)
 	if totals.Restated {
 		r.Warnings = append(r.Warnings, "restated")

@@ -34,7 +34,11 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	if err != nil || totals.First == nil || x.nothingNew(totals, now, lastLook) {
 		return false, err
 	}
-	r, c := e.reportOn(x, totals, sitting{asOf: now, last: lastLook, look: true})
+	evidence, err := e.evidence(ctx, x, now, totals, lastLook)
+	if err != nil {
+		return false, err
+	}
+	r, c := e.reportOn(x, totals, sitting{asOf: now, last: lastLook, look: true, evidence: evidence})
 	last := lastLook
 	if c.watching() {
 		if last, err = notFoundIsNil(e.store.LatestReport(ctx, x.Key)); err != nil {

@@ -129,6 +129,8 @@ type Verdict struct {
 	Variant   VariantKey     `json:"variant,omitempty"`
 	Reasons   []Reason       `json:"reasons"`
 	BlockedBy []string       `json:"blocked_by"`
+	// ProjectedAt is when the plan will be full at the rate so far, of a test that goes on.
+	ProjectedAt *time.Time `json:"projected_at,omitempty"`
 }
 
 // A Reason is a rule that applied, in words.

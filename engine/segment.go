@@ -47,13 +47,13 @@ func (c *caseFile) contamination(t *Totals) *Contamination {
 		return nil
 	}
 	r := &Contamination{Customers: met.customers(c.experiment)}
-	r.Share = float64(total(r.Customers)) / float64(total(t.customers(c.experiment)))
+	r.Share = float64(sumOf(r.Customers)) / float64(sumOf(t.customers(c.experiment)))
 	clean := t.part(func(contaminated bool, _ string) bool { return !contaminated })
 	r.Without = c.among(clean)[:len(c.experiment.Metrics.Primary)]
 	return r
 }
 
-func total(customers map[VariantKey]int64) (sum int64) {
+func sumOf(customers map[VariantKey]int64) (sum int64) {
 	for _, n := range customers {
 		sum += n
 	}

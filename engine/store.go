@@ -207,6 +207,8 @@ type Measures interface {
 	// Recompute measures everybody from nothing and answers how many values differ from
 	// those that are kept, which it leaves as they are.
 	Recompute(ctx context.Context, x *Experiment) (customers, differences int, err error)
+	// Evidence looks in a part of the ledger for what no sum shows.
+	Evidence(ctx context.Context, x *Experiment, s Span) (*Evidence, error)
 	// QuantileBefore is the type-7 quantile of a metric's values, uncapped, over the length of
 	// its window up to a time: of the customers who did anything in that time and whose
 	// attributes, as JSON, among accepts (nil: all). It is exact, and 0 without any.
@@ -219,6 +221,31 @@ type View struct {
 	AsOf    time.Time // what happened later does not count
 	DataCut *int64    // what came in later does not count; nil: all counts
 	Segment string    // SegmentChannel, a stored attribute, or "" for no segments
+}
+
+// A Span is what came in after one ingest position up to another, and happened by AsOf.
+type Span struct {
+	AsOf        time.Time
+	Since, UpTo int64
+}
+
+// Evidence is what the health of a test is told from besides its sums.
+type Evidence struct {
+	Enrolments int64 // in the span, of a test that the engine assigns
+	Mismatched int64 // of these, with another variant than their key hashes to
+	Days       []ChannelDay
+	Several    int64     // identifiers that were enrolled in several variants, ever
+	Lost       int64     // enrolments that were answered and never recorded, ever
+	LostAt     time.Time // the last of them
+}
+
+// A ChannelDay counts the customers enrolled on a channel and a UTC day, and those of them who
+// were seen to meet a touchpoint of the test.
+type ChannelDay struct {
+	Channel  Channel
+	Day      time.Time
+	Enrolled int64
+	Exposed  int64
 }
 
 // SegmentChannel divides customers by the channel of their first contact.

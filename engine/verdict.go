@@ -4,19 +4,22 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // A case of an experiment is all that a verdict looks at.
 type caseFile struct {
 	judge
-	experiment  *Experiment
-	asOf        time.Time
-	first       *time.Time // first enrolment
-	healthy     bool
-	unhealthy   string // what is wrong, in words
-	assessments []*assessment
-	families    []family
+	experiment *Experiment
+	asOf       time.Time
+	first      *time.Time // first enrolment
+	healthy    bool
+	unhealthy  []Reason // what is wrong, in words
+	// contaminated is why promotion waits for a person, "" for nothing.
+	contaminated string
+	assessments  []*assessment
+	families     []family
 }
 
 // Burn-in: the least number of customers with a value other than 0 in the smaller arm
@@ -31,11 +34,14 @@ const (
 )
 
 // verdict applies the rules and says what keeps the engine from acting on them.
-func (c *caseFile) verdict() Verdict {
+func (c *caseFile) verdict(r *Report) Verdict {
 	v := c.rules()
 	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl
 	if acts && c.experiment.Policy.Mode == ModeManual {
-		v.BlockedBy = []string{"manual_mode"}
+		v.BlockedBy = append(v.BlockedBy, "manual_mode")
+	}
+	if v.Action == ActionContinue {
+		v.ProjectedAt = c.projected(r)
 	}
 	return v
 }
@@ -44,7 +50,7 @@ func (c *caseFile) verdict() Verdict {
 // end of the plan, go on.
 func (c *caseFile) rules() Verdict {
 	if !c.healthy {
-		return c.says(ActionFixHealth, "", "unhealthy", "%s", c.unhealthy)
+		return Verdict{Action: ActionFixHealth, Reasons: c.unhealthy, BlockedBy: []string{}}
 	}
 	if waits := c.tooEarly(); len(waits) > 0 {
 		if c.planEnd {
@@ -66,24 +72,85 @@ func (c *caseFile) rules() Verdict {
 	}
 	winner, blocked := c.winner()
 	switch {
-	case winner != nil && c.experiment.Policy.Mode == ModeApprove:
-		v := c.says(ActionNeedsApproval, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
-		v.BlockedBy = []string{"approval"}
-		return v
 	case winner != nil:
-		return c.says(ActionPromote, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
+		return c.promotes(winner)
 	case c.allFutile():
 		return c.says(ActionKeepControl, "", "futile",
-			"no variant can still be better than control by the least effect worth having, %.3g %%", 100*c.plan.MinEffect)
+			"no variant can still be better than control by the least effect worth having, %.3g %%: %s", 100*c.plan.MinEffect, c.soFar())
 	case c.planEnd:
-		v := c.says(ActionKeepControl, "", "plan_ended", "the plan has ended and no variant is proved better than control")
+		v := c.says(ActionKeepControl, "", "plan_ended", "the plan has ended and no variant is proved better than control: %s", c.soFar())
 		v.Reasons = append(v.Reasons, blocked...)
 		return v
 	}
-	v := c.says(ActionContinue, "", "not_decided_yet", "no variant is proved better or worse than control yet")
+	v := c.says(ActionContinue, "", "not_decided_yet", "no variant is proved better or worse than control yet: %s", c.soFar())
 	v.Reasons = append(v.Reasons, blocked...)
 	return v
 }
+
+// promotes is the verdict for a winner: what speaks for it, and who must agree.
+func (c *caseFile) promotes(winner *assessment) Verdict {
+	v := c.says(ActionPromote, winner.treatment.variant, "primary_improved", "%s", c.words(winner))
+	for _, a := range c.assessments {
+		if a.treatment.variant != winner.treatment.variant {
+			continue
+		}
+		switch {
+		case a.role == RoleGuardrail:
+			v.Reasons = append(v.Reasons, Reason{Code: "guardrail_holds", Detail: fmt.Sprintf(
+				"guardrail within its margin of %.3g %%: %s", 100*a.margin, c.words(a))})
+		case a.role == RolePrimary && a != winner:
+			v.Reasons = append(v.Reasons, Reason{Code: "primary_not_worse", Detail: c.words(a)})
+		}
+	}
+	if c.experiment.Policy.Mode == ModeApprove {
+		v.Action, v.BlockedBy = ActionNeedsApproval, append(v.BlockedBy, "approval")
+	}
+	if c.contaminated != "" {
+		v.Action, v.BlockedBy = ActionNeedsApproval, append(v.BlockedBy, "contamination")
+		v.Reasons = append(v.Reasons, Reason{Code: "contamination", Detail: c.contaminated})
+	}
+	return v
+}
+
+// soFar says what is known of the primaries of the arms that are left.
+func (c *caseFile) soFar() string {
+	var parts []string
+	for _, a := range c.of(RolePrimary) {
+		parts = append(parts, c.words(a))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// projected is when the plan will be full at the rate at which customers have come so far, or
+// at its last day when that is sooner; nil when nothing can be said.
+func (c *caseFile) projected(r *Report) *time.Time {
+	if c.first == nil {
+		return nil
+	}
+	horizon := 0
+	for _, m := range c.experiment.Frozen[:len(c.experiment.Metrics.Primary)] {
+		horizon = max(horizon, m.Window.ToDay)
+	}
+	days := math.Inf(1) // after the first enrolment
+	planned := float64(max(c.plan.PlannedCustomers, 0) * len(c.experiment.Variants))
+	if n := sumOf(r.Customers); n > 0 && planned > 0 {
+		days = c.age()*planned/float64(n) + float64(horizon)
+		if matured := c.age() - float64(horizon); r.Information > 0 && matured > 0 {
+			days = float64(horizon) + matured/r.Information
+		}
+	}
+	if c.experiment.Policy.MaxDays > 0 {
+		days = min(days, float64(c.experiment.Policy.MaxDays+horizon))
+	}
+	if days = max(days, float64(c.experiment.Policy.minDays())); days > maxProjection || days < c.age() {
+		return nil
+	}
+	at := c.first.Add(time.Duration(days * 24 * float64(time.Hour))).UTC().Truncate(time.Second)
+	return &at
+}
+
+// maxProjection is as far as anything is projected, in days.
+const maxProjection = 3650
 
 func (c *caseFile) says(action DecisionAction, variant VariantKey, code, format string, args ...any) Verdict {
 	return Verdict{
@@ -169,9 +236,10 @@ func (c *caseFile) harmed() (Verdict, bool) {
 	return Verdict{}, false
 }
 
-// winner finds the arm to promote: a primary improved, none surely worse, every guardrail
-// non-inferior; of several, the one with the largest lower limit. blocked says what kept
-// an improved arm from winning.
+// winner finds the arm to promote: a primary improved, none surely worse (else the arm was
+// stopped), every guardrail non-inferior; of several, the one with the largest lower limit on
+// the first primary that any of them improves. blocked says what kept an improved arm from
+// winning.
 func (c *caseFile) winner() (best *assessment, blocked []Reason) {
 	for _, a := range c.of(RolePrimary) {
 		if !a.improved(c.plan.PromoteAbove) {
@@ -182,11 +250,14 @@ func (c *caseFile) winner() (best *assessment, blocked []Reason) {
 			if g.treatment.variant == a.treatment.variant && !g.nonInferior(c.judge) {
 				guarded = false
 				blocked = append(blocked, Reason{Code: "guardrail_not_proved", Detail: fmt.Sprintf(
-					"%s is better on %s, but %s is not yet proved to stay within its margin of %.3g %%",
-					a.treatment.variant, a.metric.Key, g.metric.Key, 100*g.margin)})
+					"%s is better on %s, but %s is not yet proved to stay within its margin of %.3g %%: %s",
+					a.treatment.variant, a.metric.Key, g.metric.Key, 100*g.margin, c.words(g))})
 			}
 		}
-		if guarded && (best == nil || a.good(a.interval).Lower > best.good(best.interval).Lower) {
+		switch {
+		case !guarded:
+		case best == nil,
+			a.metric.Key == best.metric.Key && a.good(a.interval).Lower > best.good(best.interval).Lower:
 			best = a
 		}
 	}

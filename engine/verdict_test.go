@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -54,9 +55,9 @@ func TestVerdict(t *testing.T) {
 		{"harm waits no longer", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.days = 7 }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
 		{"harm needs nobody's approval", func(s *scene) { s.arm("ltv", "warm", 3000, 35, 50); s.x.Policy.Mode = ModeApprove }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
 
-		{"the guardrail holds", guarded(func(*scene) {}), ActionPromote, "warm", []string{"primary_improved"}, nil},
+		{"the guardrail holds", guarded(func(*scene) {}), ActionPromote, "warm", []string{"primary_improved", "guardrail_holds"}, nil},
 		{"the guardrail is not proved", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 9.1, 5) }), ActionContinue, "", []string{"not_decided_yet", "guardrail_not_proved"}, nil},
-		{"the guardrail is surely worse, within its margin", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 9.5, 5) }), ActionPromote, "warm", []string{"primary_improved"}, nil},
+		{"the guardrail is surely worse, within its margin", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 9.5, 5) }), ActionPromote, "warm", []string{"primary_improved", "guardrail_holds"}, nil},
 		// se of 8.6 − .9·10 is 5·√(1.81/3000) = .1228, its half-width at .05 .373 and at .05/4 .430.
 		{"the guardrail is beyond its margin by .4", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 8.6, 5) }), ActionStopHarm, "warm", []string{"guardrail_harmed"}, nil},
 		{"the guardrail is beyond its margin", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 8, 5) }), ActionStopHarm, "warm", []string{"guardrail_harmed"}, nil},
@@ -64,7 +65,7 @@ func TestVerdict(t *testing.T) {
 			// 10 % of a loss of 10 is 1 more: −10 and −10.2 are within the margin.
 			s.arm("orders", "control", 3000, -10, 5)
 			s.arm("orders", "warm", 3000, -10.2, 5)
-		}), ActionPromote, "warm", []string{"primary_improved"}, nil},
+		}), ActionPromote, "warm", []string{"primary_improved", "guardrail_holds"}, nil},
 
 		// The least effect of 20 % is 8: 42 with a half-width of 4 cannot be 48 any more.
 		{"futile", func(s *scene) { s.x.Plan.MinEffect = 0.2; s.arm("ltv", "warm", 3000, 42, 50) }, ActionKeepControl, "", []string{"futile"}, nil},
@@ -82,6 +83,15 @@ func TestVerdict(t *testing.T) {
 		}, ActionContinue, "", []string{"not_decided_yet"}, nil},
 		{"as good is good enough", func(s *scene) { s.x.Plan.PromoteAbove = -0.1; s.arm("ltv", "warm", 3000, 40, 50) }, ActionPromote, "warm", []string{"primary_improved"}, nil},
 		{"not surely as good", func(s *scene) { s.x.Plan.PromoteAbove = -0.1; s.arm("ltv", "warm", 3000, 39.5, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
+
+		// 120 of 6,000 are 2 %: above 1 % a person must look, whoever may act otherwise.
+		{"contaminated", contaminated(60, 60), ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"contamination"}},
+		{"contaminated, nothing proved", func(s *scene) { contaminated(60, 60)(s); s.arm("ltv", "warm", 3000, 42, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
+		{"contaminated and harmful", func(s *scene) { contaminated(60, 60)(s); s.arm("ltv", "warm", 3000, 35, 50) }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
+		{"contaminated, a person confirms", func(s *scene) { contaminated(60, 60)(s); s.x.Policy.Mode = ModeApprove }, ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"approval", "contamination"}},
+		{"contaminated a little", contaminated(30, 30), ActionPromote, "warm", []string{"primary_improved"}, nil},
+		// chi² of 40 to 10 at 1:1 is 18, p = 2.2e-5; one look.
+		{"contaminated unequally", fixed(contaminated(40, 10)), ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"contamination"}},
 
 		{"the end of max_days, nothing proved", ended(func(s *scene) { s.arm("ltv", "warm", 3000, 42, 50) }), ActionKeepControl, "", []string{"plan_ended"}, nil},
 		{"the end of max_days, better", ended(func(*scene) {}), ActionPromote, "warm", []string{"primary_improved"}, nil},
@@ -113,6 +123,18 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("a reason without words, or null for none: %+v", got)
 			}
 		})
+	}
+}
+
+// contaminated marks so many of the 3,000 customers of control and warm.
+func contaminated(control, warm int64) func(s *scene) {
+	return func(s *scene) {
+		s.totals.Arms = []ArmCount{
+			{Variant: "control", Customers: 3000 - control},
+			{Variant: "control", Contaminated: true, Customers: control},
+			{Variant: "warm", Customers: 3000 - warm},
+			{Variant: "warm", Contaminated: true, Customers: warm},
+		}
 	}
 }
 
@@ -212,6 +234,60 @@ func TestVerdictOfSeveralPrimaries(t *testing.T) {
 				t.Errorf("%s %q, want %s %q: %+v", got.Action, got.Variant, tt.action, tt.variant, got.Reasons)
 			}
 		})
+	}
+}
+
+// Of two winners the one that is better on the first primary, in whatever unit the second is.
+func TestTheFirstPrimaryComesFirst(t *testing.T) {
+	s := newScene("warm", "bold")
+	s.metric(RolePrimary, Metric{Key: "visits", Kind: KindRepeat, Direction: Increase})
+	for _, v := range s.variants {
+		s.arm("ltv", v, 3000, 40, 50)
+		s.arm("visits", v, 3000, 400, 50)
+	}
+	s.arm("ltv", "warm", 3000, 46, 50)
+	s.arm("visits", "bold", 3000, 450, 50) // a limit far above that of warm
+	if got := s.report().Verdict; got.Action != ActionPromote || got.Variant != "warm" {
+		t.Errorf("%s %q, want warm promoted: %+v", got.Action, got.Variant, got.Reasons)
+	}
+}
+
+// A test that goes on says when its plan will be full: of 6,000 planned 3,000 have matured in
+// the 21 days since the first could have, so the other half takes 21 more.
+func TestProjection(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(s *scene)
+		want   float64 // days after the first enrolment; 0: none
+	}{
+		{"at the present rate", func(*scene) {}, 49},
+		{"not beyond max_days", func(s *scene) { s.x.Policy.MaxDays = 40 }, 47},
+		{"not before min_days", func(s *scene) { s.x.Policy.MinDays = 55 }, 56},
+		// 6,000 enrolled at 1,500 an arm in 3 days, and 7 to mature.
+		{"nobody has matured", func(s *scene) { s.days, s.totals.Values, s.x.Policy.MinDays = 3, nil, 7 }, 13},
+		{"nobody", func(s *scene) { s.totals = &Totals{} }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := planned(3000)
+			s.grow(1500, 0)
+			tt.change(s)
+			got := s.report().Verdict
+			if got.Action != ActionContinue {
+				t.Fatalf("%s: %+v", got.Action, got.Reasons)
+			}
+			if tt.want == 0 {
+				if got.ProjectedAt != nil {
+					t.Errorf("projected for %v", got.ProjectedAt)
+				}
+				return
+			}
+			if want := began.Add(time.Duration(tt.want * 24 * float64(time.Hour))); got.ProjectedAt == nil || !got.ProjectedAt.Equal(want) {
+				t.Errorf("projected for %v, want %v", got.ProjectedAt, want)
+			}
+		})
+	}
+	if s := newScene(); s.report().Verdict.ProjectedAt != nil {
+		t.Error("a promotion is projected")
 	}
 }
 

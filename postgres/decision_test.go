@@ -15,16 +15,29 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/engine/assign"
 )
+
+// members makes up n customers whose keys hash to the arm.
+func members(t *testing.T, s *Store, key engine.ExperimentKey, variant engine.VariantKey, n int, prefix string) []string {
+	t.Helper()
+	x := must(s.Experiment(t.Context(), key))(t)
+	var customers []string
+	for i := 0; len(customers) < n; i++ {
+		customer := fmt.Sprintf("%s-%s-%s-%d", x.Key, variant, prefix, i)
+		if x.Variants[assign.Pick(x.Salt, customer, x.Weights())].Key == variant {
+			customers = append(customers, customer)
+		}
+	}
+	return customers
+}
 
 // spend enrols n customers of an arm, who spend mean ± 1 an hour later.
 func spend(t *testing.T, s *Store, x engine.ExperimentKey, variant engine.VariantKey, n, mean int, at time.Time) {
 	t.Helper()
-	var customers []string
+	customers := members(t, s, x, variant, n, fmt.Sprint(at.Unix()))
 	var events []engine.Event
-	for i := range n {
-		customer := fmt.Sprintf("%s-%s-%d-%d", x, variant, at.Unix(), i)
-		customers = append(customers, customer)
+	for i, customer := range customers {
 		events = append(events, order(customer, "o", fmt.Sprint(mean-1+2*(i%2)), at.Add(time.Hour)))
 	}
 	enrol(t, s, x, variant, at, customers...)
@@ -121,10 +134,8 @@ func TestNothingIsDecidedBeforeTheEventsArrive(t *testing.T) {
 			running(t, e, x)
 			var events []engine.Event
 			for variant, mean := range map[engine.VariantKey]int{"control": 10, "warm": 20} {
-				var customers []string
-				for i := range 150 {
-					customer := fmt.Sprintf("%s-%d", variant, i)
-					customers = append(customers, customer)
+				customers := members(t, s, "tone", variant, 150, "early")
+				for i, customer := range customers {
 					events = append(events, order(customer, "o", fmt.Sprint(mean-1+2*(i%2)), start.Add(time.Hour)))
 				}
 				enrol(t, s, "tone", variant, start, customers...)

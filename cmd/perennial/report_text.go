@@ -165,8 +165,9 @@ var actions = map[engine.DecisionAction]string{
 }
 
 var blocks = map[string]string{
-	"approval":    "waits for a person who may decide to approve it",
-	"manual_mode": "the policy is manual: a person has to do it",
+	"approval":      "waits for a person who may decide to approve it",
+	"contamination": "waits for a person who has looked at the contaminated customers",
+	"manual_mode":   "the policy is manual: a person has to do it",
 }
 
 func verdictText(verdict engine.Verdict) string {
@@ -178,6 +179,9 @@ func verdictText(verdict engine.Verdict) string {
 	fmt.Fprintf(&text, "Verdict: %s\n", strings.ReplaceAll(action, "%s", cmp.Or(string(verdict.Variant), "it")))
 	for _, reason := range verdict.Reasons {
 		fmt.Fprintf(&text, "  %s (%s)\n", cmp.Or(reason.Detail, "no reason given"), reason.Code)
+	}
+	if at := verdict.ProjectedAt; at != nil {
+		fmt.Fprintf(&text, "  at the present rate the plan will be full on %s\n", at.UTC().Format("2006-01-02"))
 	}
 	for _, block := range verdict.BlockedBy {
 		fmt.Fprintf(&text, "  %s (%s)\n", cmp.Or(blocks[block], "blocked"), block)
