@@ -231,6 +231,14 @@ func (w *witness) see(p meeting, variant string) {
 	w.seen[p] = variant
 }
 
+// agree fails the test when somebody got another variant than before.
+func (w *witness) agree(t *testing.T, when string) {
+	t.Helper()
+	if w.disagreements != 0 {
+		t.Fatalf("%s: %d disagreements among %d answers", when, w.disagreements, w.asked)
+	}
+}
+
 // meet lets every person meet every test once, in random order, on random channels and
 // servers, by an identifier that name chooses.
 func (f *fleet) meet(w *witness, random *rand.Rand, people, tests int, name func(person int) string) {
@@ -305,6 +313,7 @@ func TestServersAgree(t *testing.T) {
 		return []string{cookie(person), login(person), fmt.Sprintf("card:%d", person)}[(person/3)%3]
 	}
 	f.meet(w, random, people, tests/2, cookie)
+	w.agree(t, "before the login")
 
 	for _, person := range random.Perm(people) {
 		if person%3 != 0 {
@@ -316,25 +325,26 @@ func TestServersAgree(t *testing.T) {
 	}
 	time.Sleep(settled)
 	f.meet(w, random, people, tests, either)
+	w.agree(t, "after the login")
 
 	for i := range f.servers {
 		f.kill(i)
 		f.startServer(i)
 	}
 	f.meet(w, random, people, tests, either)
+	w.agree(t, "after a restart")
 	time.Sleep(settled)
 
 	f.crashDatabase()
 	f.meet(w, random, people, tests, either)
+	w.agree(t, "without the database")
 	for i := range f.servers {
 		f.kill(i)
 		f.startServer(i) // from its picture and its journal
 	}
 	f.meet(w, random, people, tests, either)
+	w.agree(t, "started without the database")
 	f.startDatabase()
-	if w.disagreements != 0 {
-		t.Errorf("%d disagreements among %d answers", w.disagreements, w.asked)
-	}
 	f.enrolled(w.seen)
 	t.Logf("%d answers to %d pairs", w.asked, len(w.seen))
 }
