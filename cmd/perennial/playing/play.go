@@ -23,6 +23,9 @@ import (
 // began is when the first customer enters, by the virtual clock.
 var began = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
+// after is the time when some days have passed.
+func after(days float64) time.Time { return began.Add(time.Duration(days * float64(24*time.Hour))) }
+
 // A player plays tests.
 type player struct {
 	*Config
@@ -142,21 +145,27 @@ func (p *player) plan() error {
 	return s.Validate()
 }
 
-// play plays one test to its decision or its end.
-func (p *player) play(i int, l *ledger) (outcome, error) {
+// start makes test i and the source of all its chance.
+func (p *player) start(i int) (*engine.Experiment, *random.Rand) {
 	r := random.New(random.NewPCG(p.Seed, uint64(i))) //nolint:gosec // The number of a test is not negative.
-	x := &engine.Experiment{
+	return &engine.Experiment{
 		Spec: p.template, Status: engine.StatusRunning, Frozen: p.metrics, StartedAt: &began,
 		Salt: fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()),
-	}
+	}, r
+}
+
+// play plays one test to its decision or its end.
+func (p *player) play(i int, l *ledger) (outcome, error) {
+	x, r := p.start(i)
 	truth := p.newTruth(r)
-	p.fill(l, r, x, &truth)
+	l.reset()
+	p.meet(r, x, &truth, l.record)
 	o := outcome{truth: truth, spared: -1}
 	var last *engine.Report
 	for step := range p.steps + 1 {
 		day := float64(step) * p.step
 		totals := l.totals(step, x, began)
-		report, err := p.engine.Rehearse(x, totals, began.Add(time.Duration(day*float64(24*time.Hour))), last)
+		report, err := p.engine.Rehearse(x, totals, after(day), last)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -181,15 +190,16 @@ func (p *player) play(i int, l *ledger) (outcome, error) {
 	return o, nil
 }
 
-// fill writes down what all customers of a test will have done.
-func (p *player) fill(l *ledger, r *random.Rand, x *engine.Experiment, t *truth) {
-	l.reset()
+// meet hands out the customers of a test with their arms and what they do there, which is good
+// until the next.
+func (p *player) meet(r *random.Rand, x *engine.Experiment, t *truth, each func(c *Customer, arm int, orders []Order)) {
+	var orders []Order
 	p.crowd.visit(r, func(c *Customer) {
 		arm := assign.Pick(x.Salt, c.ID, p.Weights)
-		orders, ok := t.befall(r, c, arm, l.orders[:0])
+		done, ok := t.befall(r, c, arm, orders[:0])
 		if ok {
-			l.record(c, arm, orders)
-			l.orders = orders
+			each(c, arm, done)
+			orders = done
 		}
 	})
 }

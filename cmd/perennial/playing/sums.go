@@ -64,10 +64,9 @@ func (a *armSums) reset() {
 // A ledger is what comes to be known of each arm at each step of the clock.
 type ledger struct {
 	*Config
-	step   float64 // days
-	steps  [][]armSums
-	now    []armSums
-	orders []Order
+	step  float64 // days
+	steps [][]armSums
+	now   []armSums
 }
 
 func newLedger(c *Config, step float64, steps int) *ledger {
