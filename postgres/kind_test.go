@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jmoiron/sqlx"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -157,19 +156,10 @@ func TestRates(t *testing.T) {
 	enrol(t, s, x.Key, "warm", start, "c")
 	book := func(date, rate string) int64 {
 		t.Helper()
-		if err := s.inTx(t.Context(), s.bulk, func(tx *sqlx.Tx) error {
-			position, err := nextPosition(t.Context(), tx)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(t.Context(), `INSERT INTO customer_changes (customer_id, position) VALUES ('c', $1)`, position); err != nil {
-				return err
-			}
-			_, err = tx.ExecContext(t.Context(), `INSERT INTO rates (currency, valid_from, rate, position) VALUES ('USD', $1, $2, $3)`, date, rate, position)
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
+		midnight := must(time.Parse(time.DateOnly, date))(t)
+		must(s.PutRates(t.Context(), []engine.Rate{
+			{RateDay: engine.RateDay{Currency: "USD", Day: midnight}, Rate: *amount(rate)},
+		}))(t)
 		return int64(count(t, s, `SELECT value FROM ingest_position`))
 	}
 	value := func(cut *int64) string {

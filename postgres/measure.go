@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -79,7 +81,7 @@ func measureAll(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int6
 		CREATE TEMPORARY VIEW touched AS SELECT customer_id, experiment, enrolled_at, position FROM enrolments`); err != nil {
 		return 0, err
 	}
-	if err := computeValues(ctx, tx, x, cut, true); err != nil {
+	if err := computeValues(ctx, tx, x, known{cut: cut, all: true}); err != nil {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM measures WHERE experiment = $1`, x.Key); err != nil {
@@ -96,7 +98,8 @@ func measureAll(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int6
 	return customers, err
 }
 
-// measureTouched measures the customers whom something concerns that came in after from.
+// measureTouched measures what came in after from. Where new events only add to what is there
+// they are added; other customers whom something concerns are measured from nothing.
 func measureTouched(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, from, cut int64) (customers int, err error) {
 	// Erased and linked identifiers lose their measures, whether or not rows are left of them.
 	if _, err := tx.ExecContext(ctx, `
@@ -111,12 +114,12 @@ func measureTouched(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, from
 		SELECT customer_id, experiment, enrolled_at, position FROM enrolments
 		WHERE experiment = $1 AND position > $2 AND position <= $3
 		UNION
-		SELECT customer_id, experiment, enrolled_at, enrolments.position FROM enrolments JOIN events USING (customer_id)
-		WHERE experiment = $1 AND enrolments.position <= $3 AND events.position > $2 AND events.position <= $3
-		UNION
 		SELECT customer_id, experiment, enrolled_at, position FROM enrolments JOIN changed USING (customer_id)
-		WHERE experiment = $1 AND position <= $3`,
-		x.Key, from, cut)
+		WHERE experiment = $1 AND position <= $3
+		UNION
+		SELECT customer_id, experiment, enrolled_at, enrolments.position FROM enrolments JOIN events USING (customer_id)
+		WHERE experiment = $1 AND enrolments.position <= $3 AND events.position > $2 AND events.position <= $3 AND NOT $4`,
+		x.Key, from, cut, addsUp(x.Frozen))
 	if err != nil {
 		return 0, err
 	}
@@ -130,23 +133,84 @@ func measureTouched(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, from
 		return 0, err
 	}
 	if touched > 0 {
-		if _, err := tx.ExecContext(ctx, `ANALYZE touched`); err != nil {
-			return 0, err
-		}
-		if err := computeValues(ctx, tx, x, cut, false); err != nil {
-			return 0, err
-		}
-		if _, err := tx.ExecContext(ctx, `
-			DELETE FROM measures USING touched
-			WHERE measures.customer_id = touched.customer_id AND measures.experiment = $1`, x.Key); err != nil {
-			return 0, err
-		}
-		if err := keepValues(ctx, tx, x); err != nil {
+		if err := remeasure(ctx, tx, x, cut); err != nil {
 			return 0, err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `DROP TABLE pg_temp.changed, pg_temp.touched`)
-	return int(touched), err
+	added := int64(0)
+	if addsUp(x.Frozen) {
+		if added, err = addNew(ctx, tx, x, from, cut); err != nil {
+			return 0, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `DROP TABLE IF EXISTS pg_temp.changed, pg_temp.touched, pg_temp.again`)
+	return int(touched + added), err
+}
+
+// remeasure measures the customers in the table touched from nothing.
+func remeasure(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int64) error {
+	if _, err := tx.ExecContext(ctx, `ANALYZE touched`); err != nil {
+		return err
+	}
+	if err := computeValues(ctx, tx, x, known{cut: cut}); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `
+		DELETE FROM measures USING touched
+		WHERE measures.customer_id = touched.customer_id AND measures.experiment = $1`, x.Key); err != nil {
+		return err
+	}
+	return keepValues(ctx, tx, x)
+}
+
+// addsUp: a new event changes every metric by what it is worth itself. Days of survival and
+// the number of repeats depend on what there was before.
+func addsUp(metrics []engine.Metric) bool {
+	return !slices.ContainsFunc(metrics, func(m engine.Metric) bool {
+		return m.Kind == engine.KindSurvival || m.MinCount > 1
+	})
+}
+
+// addNew adds what came in after from to the measures of the customers who have not just been
+// measured from nothing. It answers how many customers it concerns.
+func addNew(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, from, cut int64) (customers int64, err error) {
+	if _, err := tx.ExecContext(ctx, `ALTER TABLE pg_temp.touched RENAME TO again`); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `
+		CREATE TEMPORARY VIEW touched AS
+		SELECT customer_id, experiment, enrolled_at, position FROM enrolments
+		WHERE NOT EXISTS (SELECT FROM again WHERE again.customer_id = enrolments.customer_id)`); err != nil {
+		return 0, err
+	}
+	if err := computeValues(ctx, tx, x, known{after: from, cut: cut}); err != nil {
+		return 0, err
+	}
+	if err := tx.GetContext(ctx, &customers, `SELECT count(DISTINCT customer_id) FROM measured`); err != nil {
+		return 0, err
+	}
+	shares := pq.StringArray{}
+	for i := range x.Frozen {
+		if x.Frozen[i].Kind.IsBinary() {
+			shares = append(shares, string(x.Frozen[i].Key))
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `
+		INSERT INTO measures AS old (customer_id, experiment, metric, value, x)
+		SELECT customer_id, $1, metric, value, x FROM measured
+		ON CONFLICT (customer_id, experiment, metric) DO UPDATE SET
+			value = CASE WHEN old.metric = ANY ($2) THEN greatest(old.value, excluded.value) ELSE old.value + excluded.value END,
+			x = CASE WHEN old.metric = ANY ($2) THEN greatest(old.x, excluded.x) ELSE old.x + excluded.x END`, x.Key, shares); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `
+		DELETE FROM measures AS m USING measured
+		WHERE m.customer_id = measured.customer_id AND m.experiment = $1 AND m.metric = measured.metric
+			AND m.value = 0 AND m.x = 0`, x.Key); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `DROP VIEW touched; DROP TABLE pg_temp.measured`)
+	return customers, err
 }
 
 // keepValues moves what computeValues has computed to the measures.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 
@@ -87,18 +86,8 @@ func shuffled[T any](t *rapid.T, all []T, label string) []T {
 // putRate books the rate of USD from a day on.
 func putRate(t *rapid.T, s *Store, date time.Time, rate string) {
 	t.Helper()
-	if err := s.inTx(context.Background(), s.bulk, func(tx *sqlx.Tx) error {
-		position, err := nextPosition(context.Background(), tx)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`INSERT INTO rates (currency, valid_from, rate, position) VALUES ('USD', $1, $2, $3)`, date, rate, position); err != nil {
-			return err
-		}
-		_, err = tx.Exec(`
-			INSERT INTO customer_changes (customer_id, position) SELECT DISTINCT customer_id, CAST($3 AS bigint) FROM events
-			WHERE currency = 'USD' AND occurred_at >= $1 AND occurred_at < $2`, date, date.Add(8*day), position)
-		return err
+	if _, err := s.PutRates(context.Background(), []engine.Rate{
+		{RateDay: engine.RateDay{Currency: "USD", Day: date}, Rate: decimal.RequireFromString(rate)},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -426,5 +415,47 @@ func TestRecomputeFindsADifference(t *testing.T) {
 	}
 	if n := count(t, s, `SELECT count(*) FROM measures WHERE customer_id = 'a' AND value = 4`); n != 1 {
 		t.Error("the recomputation has changed what it found")
+	}
+}
+
+// New events are added to what is there, and after each the measures are those of everything.
+func TestNewEventsAreAdded(t *testing.T) {
+	s := newStore(t)
+	window := &engine.Window{ToDay: 9}
+	x := &engine.Experiment{Spec: engine.Spec{Key: "added"}, Frozen: []engine.Metric{
+		{Key: "ltv", Kind: engine.KindLTV, Events: []string{"order"}, Window: window},
+		{Key: "any", Kind: engine.KindConversion, Events: []string{"order"}, Window: window},
+		{Key: "number", Kind: engine.KindCount, Events: []string{"order"}, Window: window},
+		{Key: "ratio", Kind: engine.KindRatio, Events: []string{"order"}, Denominator: []string{"visit", "order"}, Window: window},
+	}}
+	x.Plan.Covariate = true
+	enrol(t, s, x.Key, "warm", start, "c", "other")
+	must(s.Measure(t.Context(), x))(t)
+	for i, e := range []struct {
+		value     string
+		after     time.Duration
+		sum, sumX string // of ltv
+		rows      int
+	}{
+		{"5", 0, "5", "0", 4},
+		{"7", -day, "5", "7", 4},
+		{"-5", day, "0", "7", 3},      // the ratio is 0 over 0
+		{"-7", -2 * day, "0", "0", 2}, // neither a value nor a ratio is left
+		{"1", 9 * day, "0", "0", 2},
+		{"2.5", 2 * day, "2.5", "0", 4},
+	} {
+		insert(t, s, order("c", fmt.Sprint(i), e.value, start.Add(e.after)))
+		must(s.Measure(t.Context(), x))(t)
+		got := must(s.Totals(t.Context(), x, engine.View{AsOf: start.Add(20 * day)}))(t).Values
+		ltv := got[slices.IndexFunc(got, func(v engine.ArmTotal) bool { return v.Metric == "ltv" })]
+		if ltv.Sum.String() != e.sum || ltv.SumX.String() != e.sumX {
+			t.Errorf("after event %d value %s and covariate %s, want %s and %s", i, ltv.Sum, ltv.SumX, e.sum, e.sumX)
+		}
+		if n := count(t, s, `SELECT count(*) FROM measures`); n != e.rows {
+			t.Errorf("after event %d %d measures, want %d", i, n, e.rows)
+		}
+		if _, differences, err := s.Recompute(t.Context(), x); err != nil || differences != 0 {
+			t.Errorf("after event %d %d measures differ from a recomputation, %v", i, differences, err)
+		}
 	}
 }

@@ -67,11 +67,17 @@ func partsOf(metrics []engine.Metric, covariate bool) *parts {
 	return p
 }
 
+// known is the part of the ledger that values are computed from: what came in after one
+// position, up to another.
+type known struct {
+	after, cut int64
+	all        bool // touched is everybody
+}
+
 // computeValues makes the table measured: the values of the customers in touched over their
-// whole windows, as known at the cut. Customers whose value and x are both 0 are left out.
-// all says that touched is everybody.
-func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int64, all bool) error {
-	if err := computeSums(ctx, tx, x, partsOf(x.Frozen, x.Plan.Covariate), cut, all); err != nil {
+// whole windows. Customers whose value and x are both 0 are left out.
+func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, k known) error {
+	if err := computeSums(ctx, tx, x, partsOf(x.Frozen, x.Plan.Covariate), k); err != nil {
 		return err
 	}
 	for i := range x.Frozen {
@@ -83,7 +89,7 @@ func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut i
 		if m.ChurnEvent != "" {
 			compute = computeChurn
 		}
-		if err := compute(ctx, tx, x, m, cut); err != nil {
+		if err := compute(ctx, tx, x, m, k.cut); err != nil {
 			return err
 		}
 	}
@@ -91,15 +97,15 @@ func computeValues(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut i
 }
 
 // computeSums computes all that is not survival, in one pass over the events.
-func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *parts, cut int64, all bool) error {
+func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *parts, k known) error {
 	// That nothing lies outside of these times follows from the rest. The database does not see
 	// it, and skips what it can when it is told. Few customers are looked up one by one instead.
 	earliest, latest := "-infinity", "infinity"
-	if all {
+	if k.all {
 		if err := tx.QueryRowxContext(ctx, `
 			SELECT coalesce(min(enrolled_at) + CAST($3 AS interval), '-infinity'), coalesce(max(enrolled_at) + CAST($4 AS interval), 'infinity')
 			FROM touched WHERE experiment = $1 AND position <= $2`,
-			x.Key, cut, hours(p.first), hours(p.end)).Scan(&earliest, &latest); err != nil {
+			x.Key, k.cut, hours(p.first), hours(p.end)).Scan(&earliest, &latest); err != nil {
 			return err
 		}
 	}
@@ -117,7 +123,7 @@ func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *part
 				coalesce(sum(amount) FILTER (WHERE part.main), 0) AS value,
 				coalesce(sum(amount) FILTER (WHERE NOT part.main), 0) AS x
 			FROM touched
-			JOIN events ON events.customer_id = touched.customer_id AND events.position <= $2
+			JOIN events ON events.customer_id = touched.customer_id AND events.position <= $2 AND events.position > $15
 				AND events.type = ANY ($4) AND events.occurred_at >= $13 AND events.occurred_at < $14
 			JOIN unnest(CAST($3 AS text[]), CAST($4 AS text[]), CAST($5 AS boolean[]), CAST($6 AS interval[]), CAST($7 AS interval[]),
 				CAST($8 AS boolean[]), CAST($9 AS bigint[]), CAST($10 AS numeric[]), CAST($11 AS bigint[]))
@@ -141,8 +147,8 @@ func computeSums(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, p *part
 			OFFSET 0 -- or else the database sums up once more for each use of a sum outside
 		) AS summed
 		WHERE CASE WHEN at_least > 0 THEN value >= at_least OR x >= at_least ELSE value <> 0 OR x <> 0 END`,
-		x.Key, cut, pq.Array(p.metrics), pq.Array(p.types), pq.Array(p.main), pq.Array(p.since), pq.Array(p.until),
-		pq.Array(p.counts), pq.Array(p.missing), pq.Array(p.factors), pq.Array(p.atLeast), reporting, earliest, latest)
+		x.Key, k.cut, pq.Array(p.metrics), pq.Array(p.types), pq.Array(p.main), pq.Array(p.since), pq.Array(p.until),
+		pq.Array(p.counts), pq.Array(p.missing), pq.Array(p.factors), pq.Array(p.atLeast), reporting, earliest, latest, k.after)
 	return err
 }
 
