@@ -52,3 +52,15 @@ func ReadBatchForTest(c *gin.Context) (elements int, err error) {
 
 // StatusForTest is the status that an error is answered with.
 func StatusForTest(err error) int { return problemOf(err).Status }
+
+// ScanForTest reads a plain OFREP body.
+func ScanForTest(body []byte) (customer, context []byte, plain bool) {
+	q, plain := scanQuestion(body)
+	return q.customer, q.context, plain
+}
+
+// DecodeQuestionForTest reads any OFREP body.
+func DecodeQuestionForTest(body []byte) (customer, context []byte, err error) {
+	q, err := decodeQuestion(body)
+	return q.customer, q.context, err
+}

@@ -24,41 +24,12 @@ import (
 // beside that of the floor: a bare gin handler that reads the same body with encoding/json
 // and answers a fixed one. The whole way is measured by `make bench-assign`.
 func BenchmarkOFREP(b *testing.B) {
-	store, err := postgres.Open(pgtest.Database(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = store.Close() })
-	kept, err := journal.Open(b.TempDir(), journal.Options{Now: time.Now})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = kept.Close() })
-	c := api.Config{Log: slog.New(slog.DiscardHandler), Now: time.Now, Random: rand.NewChaCha8([32]byte{1}), Version: "test"}
-	c.Engine = engine.New(engine.Config{Store: store, Journal: kept, Now: time.Now, Random: c.Random, Log: c.Log, Reporting: "EUR"})
-	if err := c.Engine.Refresh(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := c.Engine.EnsureAdminKey(b.Context(), adminKey); err != nil {
-		b.Fatal(err)
-	}
-	server, err := api.New(c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	call := func(method, path string, body object) {
-		text, _ := json.Marshal(body)
-		w := httptest.NewRecorder()
-		server.ServeHTTP(w, asked(b, method, path, string(text)))
-		if w.Code >= 300 {
-			b.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
-		}
-	}
-	call("PUT", "/v1/metrics/ltv_30", object{"kind": "ltv", "events": []string{"order"}, "window": object{"from_day": 0, "to_day": 30}})
+	server := newDirect(b)
+	server.call("PUT", "/v1/metrics/ltv_30", object{"kind": "ltv", "events": []string{"order"}, "window": object{"from_day": 0, "to_day": 30}})
 	for i := range 20 {
 		touchpoint, test := fmt.Sprintf("touchpoint-%d", i), fmt.Sprintf("test-%d", i)
-		call("PUT", "/v1/touchpoints/"+touchpoint, object{"channel": "web", "content": object{"hero": "plain"}})
-		call("POST", "/v1/experiments", object{
+		server.call("PUT", "/v1/touchpoints/"+touchpoint, object{"channel": "web", "content": object{"hero": "plain"}})
+		server.call("POST", "/v1/experiments", object{
 			"key": test, "touchpoints": []string{touchpoint}, "objective": "retention", "metrics": object{"primary": "ltv_30"},
 			"variants": []object{
 				{"key": "control", "control": true, "weight": 1},
@@ -66,7 +37,7 @@ func BenchmarkOFREP(b *testing.B) {
 			},
 			"plan": object{"method": "anytime"},
 		})
-		call("POST", "/v1/experiments/"+test+"/start", object{})
+		server.call("POST", "/v1/experiments/"+test+"/start", object{})
 	}
 
 	gin.SetMode(gin.ReleaseMode)
@@ -91,9 +62,9 @@ func BenchmarkOFREP(b *testing.B) {
 		body    string
 	}{
 		{"floor", floor, flags + "/touchpoint-0", body},
-		{"one flag", server, flags + "/touchpoint-0", body},
-		{"one flag, not plain", server, flags + "/touchpoint-0", `{"context":{"targetingKey":"c-12345","country":["FR"],"age":42}}`},
-		{"20 flags", server, flags, body},
+		{"one flag", server.api, flags + "/touchpoint-0", body},
+		{"one flag, not plain", server.api, flags + "/touchpoint-0", `{"context":{"targetingKey":"c-12345","country":["FR"],"age":42}}`},
+		{"20 flags", server.api, flags, body},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			request := asked(b, "POST", bm.path, bm.body)
@@ -111,6 +82,54 @@ func BenchmarkOFREP(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A direct is the API on a database of its own, asked without a wire: for what asks very often.
+type direct struct {
+	tb  testing.TB
+	api *api.Server
+}
+
+func newDirect(tb testing.TB) direct {
+	tb.Helper()
+	store, err := postgres.Open(pgtest.Database(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = store.Close() })
+	kept, err := journal.Open(tb.TempDir(), journal.Options{Now: time.Now})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = kept.Close() })
+	random := &lockedReader{source: rand.NewChaCha8([32]byte{1})}
+	c := api.Config{Log: slog.New(slog.DiscardHandler), Now: time.Now, Random: random, Version: "test"}
+	c.Engine = engine.New(engine.Config{Store: store, Journal: kept, Now: time.Now, Random: random, Log: c.Log, Reporting: "EUR"})
+	if err := c.Engine.Refresh(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := c.Engine.EnsureAdminKey(tb.Context(), adminKey); err != nil {
+		tb.Fatal(err)
+	}
+	server, err := api.New(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return direct{tb, server}
+}
+
+// call sends a request that must succeed.
+func (d direct) call(method, path string, body object) {
+	d.tb.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	d.api.ServeHTTP(w, asked(d.tb, method, path, string(text)))
+	if w.Code >= http.StatusMultipleChoices {
+		d.tb.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
 	}
 }
 
