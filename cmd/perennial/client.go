@@ -62,7 +62,8 @@ type call struct {
 	idempotency  string // Idempotency-Key of what would be made twice without
 }
 
-// do sends a call and decodes the answer into answer, unless that is nil.
+// do sends a call and decodes the answer into answer, unless that is nil. A *[]byte gets it as
+// it is.
 func (c *client) do(ctx context.Context, call call, answer any) error {
 	var body []byte
 	if call.body != nil {
@@ -121,6 +122,10 @@ func (c *client) attempt(ctx context.Context, call call, body []byte, answer any
 		return wait, readProblem(response, text)
 	}
 	if answer == nil {
+		return 0, nil
+	}
+	if raw, ok := answer.(*[]byte); ok {
+		*raw = text
 		return 0, nil
 	}
 	if err := json.Unmarshal(text, answer); err != nil {

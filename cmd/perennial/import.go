@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -150,13 +149,7 @@ func (a *app) runImport(cmd *cobra.Command, kind importKind, path string, option
 
 // complete checks the options that need no file and fills in what follows from its name.
 func (o *importOptions) complete(path string) error {
-	var mistakes []error
-	if !slices.Contains([]string{"", formatCSV, formatTSV, formatSpace}, o.table.Format) {
-		mistakes = append(mistakes, fmt.Errorf("--format %q is not one of csv, tsv, space", o.table.Format))
-	}
-	if o.noHeader != (o.table.Columns != nil) {
-		mistakes = append(mistakes, errors.New("--no-header and --columns a,b,c belong together"))
-	}
+	mistakes := []error{o.table.check(o.noHeader)}
 	name := "stdin"
 	if path != "-" {
 		name = path

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,6 +98,7 @@ func (n *node) load(ctx context.Context) error {
 	if err == nil {
 		if err = n.engine.Refresh(ctx); err == nil && n.state != nil {
 			err = n.engine.Follow(ctx)
+			debug.FreeOSMemory() // reading everybody takes more than keeping them
 		}
 	}
 	if err == nil || n.state == nil || engine.KindOf(err) != engine.KindUnavailable {

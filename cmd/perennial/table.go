@@ -31,6 +31,18 @@ type tableConfig struct {
 	Columns []string // names of the columns of a file without a header line; nil: there is one
 }
 
+// check finds what is wrong with the flags behind the configuration.
+func (c tableConfig) check(noHeader bool) error {
+	var mistakes []error
+	if !slices.Contains([]string{"", formatCSV, formatTSV, formatSpace}, c.Format) {
+		mistakes = append(mistakes, fmt.Errorf("--format %q is not one of csv, tsv, space", c.Format))
+	}
+	if noHeader != (c.Columns != nil) {
+		mistakes = append(mistakes, errors.New("--no-header and --columns a,b,c belong together"))
+	}
+	return errors.Join(mistakes...)
+}
+
 // A table is a file of rows with named columns, read one row at a time.
 type table struct {
 	Columns []string
