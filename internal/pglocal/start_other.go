@@ -24,6 +24,5 @@ var _ os.Signal = noSignal("")
 type search struct{}
 
 func start(context.Context, Options) (*Cluster, error) {
-	return nil, errors.New("a private PostgreSQL needs Linux or macOS: on Windows run Perennial inside WSL, or install a " +
-		"PostgreSQL server and name it in PERENNIAL_DATABASE_URL (for the tests PERENNIAL_TEST_DATABASE_URL)")
+	return nil, errors.New("Perennial runs on Linux and macOS: on Windows run it inside WSL")
 }
