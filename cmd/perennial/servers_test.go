@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -40,6 +41,8 @@ type fleet struct {
 	db      *sql.DB
 	addrs   []string
 	servers []*exec.Cmd
+	// databaseURL is what servers are told; empty: the cluster's own.
+	databaseURL string
 }
 
 func newFleet(t *testing.T, servers int) *fleet {
@@ -116,7 +119,7 @@ func (f *fleet) run(args ...string) *process {
 	f.t.Helper()
 	p := &process{Cmd: exec.CommandContext(f.t.Context(), os.Args[0], args...)}
 	p.Env = append(os.Environ(), "PERENNIAL_TEST_MAIN=1", "PERENNIAL_BOOTSTRAP_KEY=test-admin",
-		"PERENNIAL_DATABASE_URL="+f.url())
+		"PERENNIAL_DATABASE_URL="+cmp.Or(f.databaseURL, f.url()))
 	p.Stdout, p.Stderr = &p.output, &p.output
 	if err := p.Start(); err != nil {
 		f.t.Fatal(err)
