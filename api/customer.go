@@ -78,3 +78,12 @@ func (s *Server) getCustomer(c *gin.Context) (reply, error) {
 	}
 	return ok(customerOf(customer)), nil
 }
+
+// deleteCustomer erases a person. Sent again it does so again, which finds nothing.
+func (s *Server) deleteCustomer(c *gin.Context) (reply, error) {
+	id, err := engine.ParseIdentifier(c.Param("identifier"))
+	if err != nil {
+		return reply{}, err
+	}
+	return noContent(), s.engine.Erase(c.Request.Context(), id)
+}

@@ -74,3 +74,33 @@ func TestCustomerBatch(t *testing.T) {
 	s.get("/v1/customers/c2").has(object{"/attributes": object{}})
 	s.get("/v1/customers/c3").fails(http.StatusNotFound, "not_found")
 }
+
+// TestErasure: an erased customer is gone, under every identifier; what is sent again does
+// not count again, and what is new is of a new customer.
+func TestErasure(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.put("/v1/customers/c42", `{"attributes": {"country": "FR"}}`).is(http.StatusCreated)
+	s.post("/v1/identities", `{"customer": "c42", "identifiers": ["cookie:9f3a"]}`).is(http.StatusOK)
+	mine := and(order, object{"customer": "cookie:9f3a"})
+	s.post("/v1/events", events(mine)).receipt(1, 0, 0)
+	for _, scope := range []string{"ingest", "read", "author", "decide", "assign"} {
+		s.delete("/v1/customers/c42", with(s.key(scope))).fails(http.StatusForbidden, "scope_missing")
+	}
+	s.delete("/v1/customers/c42").is(http.StatusNoContent)
+	s.get("/v1/customers/c42").fails(http.StatusNotFound, "not_found")
+	s.get("/v1/customers/cookie:9f3a").fails(http.StatusNotFound, "not_found")
+	s.delete("/v1/customers/c42").is(http.StatusNoContent)
+	s.delete("/v1/customers/never").is(http.StatusNoContent)
+	s.delete("/v1/customers/%00").fails(http.StatusUnprocessableEntity, "invalid_identifier")
+	s.post("/v1/events", events(mine, and(mine, object{"customer": "c42"}))).receipt(0, 2, 0)
+	s.get("/v1/customers/c42").fails(http.StatusNotFound, "not_found")
+	s.post("/v1/events", events(and(mine, object{"id": "another"}))).receipt(1, 0, 0)
+	s.get("/v1/customers/cookie:9f3a").has(object{"/identifiers": []any{"cookie:9f3a"}, "/attributes": object{}})
+	if n := s.count(`SELECT count(*) FROM audit WHERE action = 'customer.erase' AND actor LIKE '%(%'`); n != 3 {
+		t.Errorf("%d erasures in the audit log, want 3 with the key that asked", n)
+	}
+	if n := s.count(`SELECT count(*) FROM audit AS row WHERE row::text LIKE '%c42%' OR row::text LIKE '%cookie%'`); n != 0 {
+		t.Error("the audit log names a customer")
+	}
+}

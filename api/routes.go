@@ -70,7 +70,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/customers", ingest, batch(s.meters.batches("customers"), "customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
 		{get, "/v1/customers/:identifier", read, s.getCustomer, false, false},
 		{get, "/v1/customers/:identifier/export", read, notBuilt("the export of a customer"), false, false},
-		{del, "/v1/customers/:identifier", admin, notBuilt("erasure"), false, false},
+		{del, "/v1/customers/:identifier", admin, s.deleteCustomer, false, true},
 		{post, "/v1/identities", ingest, s.linkIdentities, false, false},
 
 		{post, "/v1/events", ingest, batch(s.meters.batches("events"), "events", (*eventJSON).event, s.engine.IngestEvents), false, false},

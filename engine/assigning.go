@@ -51,7 +51,7 @@ func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error
 		answer, _ := lookup.Meet(string(r.Touchpoint), lookup.Visitor(customer, r.Attributes))
 		answers = append(answers, Assigned{Customer: customer, Answer: answer})
 		if answer.Enrol && r.Record {
-			enrolments = append(enrolments, enrolmentOf(customer, &answer, place, now))
+			enrolments = append(enrolments, lookup.enrolment(customer, &answer, place, now))
 		}
 	}
 	e.assigned.add(answers)
@@ -68,15 +68,15 @@ func (e *Engine) Evaluate(ctx context.Context, lookup Lookup, touchpoint string,
 	}
 	if answer.Enrol {
 		place, _ := lookup.Snapshot().Touchpoint(touchpoint)
-		e.enrol(ctx, []Enrolment{enrolmentOf(CustomerID(who.customer.Identifier), &answer, place, e.now())})
+		e.enrol(ctx, []Enrolment{lookup.enrolment(CustomerID(who.customer.Identifier), &answer, place, e.now())})
 	}
 	return answer, ok
 }
 
-func enrolmentOf(customer CustomerID, a *snapshot.Answer, at snapshot.Touchpoint, when time.Time) Enrolment {
+func (v Lookup) enrolment(customer CustomerID, a *snapshot.Answer, at snapshot.Touchpoint, when time.Time) Enrolment {
 	return Enrolment{
 		Customer: customer, Experiment: ExperimentKey(a.Experiment), Variant: VariantKey(a.Variant),
 		AssignmentKey: a.Key, EnrolledAt: when,
-		Channel: Channel(at.Channel), Touchpoint: TouchpointKey(at.Key),
+		Channel: Channel(at.Channel), Touchpoint: TouchpointKey(at.Key), KnownUpTo: v.upTo,
 	}
 }

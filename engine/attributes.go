@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/perennial-engine/perennial/engine/people"
 )
 
 // attributeMemory holds the stored attributes that running audiences name, and no others.
@@ -25,13 +27,15 @@ type attributePicture struct {
 	names []string // of the attributes, sorted
 	after AttributesAt
 	sets  []attributeSet
+	free  []int32              // sets of nobody
 	index map[string]int32     // of a set, by its JSON
 	who   map[CustomerID]int32 // set of a customer
 }
 
 type attributeSet struct {
-	document string
-	values   map[string]any
+	document  string
+	values    map[string]any
+	customers int // who have it
 }
 
 // of answers the attributes of a customer, nil without any. The map must not be changed.
@@ -94,19 +98,59 @@ func (m *attributeMemory) take(p attributePicture) {
 	m.attributePicture = p
 }
 
-func (m *attributeMemory) forget(customers []CustomerID) {
+// forget drops the customers whose identifiers have these digests.
+func (m *attributeMemory) forget(registry *people.Registry, erased []people.Digest) {
+	if len(erased) == 0 {
+		return
+	}
+	digests := make(map[people.Digest]bool, len(erased))
+	for _, d := range erased {
+		digests[d] = true
+	}
+	named := func(customer CustomerID) bool { return digests[registry.Digest(string(customer))] }
+	var gone []CustomerID
+	m.mu.RLock()
+	for customer := range m.who {
+		if named(customer) {
+			gone = append(gone, customer)
+		}
+	}
+	m.mu.RUnlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, customer := range customers {
-		delete(m.who, customer)
+	for _, customer := range gone {
+		m.drop(customer)
 	}
+	if named(m.after.Customer) {
+		m.after.Customer = "" // those of one position may come again
+	}
+}
+
+// drop takes the attributes of a customer away. Values that nobody else has go with them.
+func (p *attributePicture) drop(customer CustomerID) {
+	set, ok := p.who[customer]
+	if !ok {
+		return
+	}
+	delete(p.who, customer)
+	s := &p.sets[set]
+	if s.customers--; s.customers == 0 {
+		p.release(set)
+	}
+}
+
+// release empties a set that nobody has, for another one to take its place.
+func (p *attributePicture) release(set int32) {
+	delete(p.index, p.sets[set].document)
+	p.sets[set] = attributeSet{document: "{}"}
+	p.free = append(p.free, set)
 }
 
 func (p *attributePicture) learn(page []CustomerAttributes) error {
 	for _, c := range page {
 		p.after = c.At
+		p.drop(c.Customer)
 		if len(c.Attributes) == 0 || string(c.Attributes) == "{}" {
-			delete(p.who, c.Customer)
 			continue
 		}
 		set, known := p.index[string(c.Attributes)]
@@ -115,12 +159,25 @@ func (p *attributePicture) learn(page []CustomerAttributes) error {
 			if err := json.Unmarshal(c.Attributes, &s.values); err != nil {
 				return err
 			}
-			set = int32(len(p.sets)) //nolint:gosec // fewer sets than customers
-			p.sets, p.index[s.document] = append(p.sets, s), set
+			set = p.place(s)
 		}
 		p.who[c.Customer] = set
+		p.sets[set].customers++
 	}
 	return nil
+}
+
+// place puts a new set where one is free.
+func (p *attributePicture) place(s attributeSet) (set int32) {
+	if n := len(p.free); n > 0 {
+		set, p.free = p.free[n-1], p.free[:n-1]
+		p.sets[set] = s
+	} else {
+		set = int32(len(p.sets)) //nolint:gosec // fewer sets than customers
+		p.sets = append(p.sets, s)
+	}
+	p.index[s.document] = set
+	return set
 }
 
 // attributeHead is how a stored attribute memory begins; the customers follow.
@@ -180,7 +237,14 @@ func readAttributes(r io.Reader) (attributePicture, error) {
 		if len(entry) < 5 || int(binary.BigEndian.Uint32(entry)) >= len(p.sets) {
 			return p, errors.New("the attributes of a customer point nowhere")
 		}
-		p.who[CustomerID(entry[4:])] = int32(binary.BigEndian.Uint32(entry)) //nolint:gosec // checked above
+		set := int32(binary.BigEndian.Uint32(entry)) //nolint:gosec // checked above
+		p.who[CustomerID(entry[4:])] = set
+		p.sets[set].customers++
+	}
+	for set := range p.sets {
+		if p.sets[set].customers == 0 {
+			p.release(int32(set))
+		}
 	}
 	return p, nil
 }

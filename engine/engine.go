@@ -39,9 +39,9 @@ type Engine struct {
 
 	live       atomic.Pointer[live]
 	attributes attributeMemory
-	following  sync.Mutex // held by who brings people and attributes up to date
-	upTo       int64      // ingest position that people are at
-	stored     stored     // what the stored picture shows
+	following  sync.Mutex   // held by who brings people and attributes up to date
+	upTo       atomic.Int64 // ingest position that people are at
+	stored     stored       // what the stored picture shows
 
 	boundaries boundaries // of group-sequential plans
 

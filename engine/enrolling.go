@@ -45,16 +45,17 @@ type journalled struct {
 	EnrolledAt    time.Time     `json:"at"`
 	Channel       Channel       `json:"channel"`
 	Touchpoint    TouchpointKey `json:"touchpoint"`
+	KnownUpTo     int64         `json:"known_up_to"`
 }
 
 func journalledOf(r *Enrolment) journalled {
-	return journalled{r.Customer, r.Experiment, r.Variant, r.AssignmentKey, r.EnrolledAt, r.Channel, r.Touchpoint}
+	return journalled{r.Customer, r.Experiment, r.Variant, r.AssignmentKey, r.EnrolledAt, r.Channel, r.Touchpoint, r.KnownUpTo}
 }
 
 func (r *journalled) enrolment() Enrolment {
 	return Enrolment{
 		Customer: r.Customer, Experiment: r.Experiment, Variant: r.Variant, AssignmentKey: r.AssignmentKey,
-		EnrolledAt: r.EnrolledAt, Channel: r.Channel, Touchpoint: r.Touchpoint,
+		EnrolledAt: r.EnrolledAt, Channel: r.Channel, Touchpoint: r.Touchpoint, KnownUpTo: r.KnownUpTo,
 	}
 }
 
@@ -144,8 +145,25 @@ func (e *Engine) ship(ctx context.Context, records [][]byte) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, shipTimeout)
 	defer cancel()
-	_, err := e.store.InsertEnrolments(ctx, enrolments)
-	return err
+	statuses, err := e.store.InsertEnrolments(ctx, enrolments)
+	if err != nil {
+		return err
+	}
+	var late []string
+	for i, status := range statuses {
+		if status == RowErased {
+			late = append(late, string(enrolments[i].Customer), enrolments[i].AssignmentKey)
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	// They were erased before this server knew, and entered its memory again meanwhile.
+	live := e.live.Load()
+	live.people.Forget(late...)
+	e.following.Lock()
+	defer e.following.Unlock()
+	return e.replacePictures()
 }
 
 // shipTimeout says that shipping waits for the database as a request does, not as an import:

@@ -47,6 +47,9 @@ type Enrolment struct {
 	Channel       Channel // of first contact; "" when unknown
 	Touchpoint    TouchpointKey
 	Contaminated  bool
+	// KnownUpTo is the ingest position that the server knew people up to when it enrolled
+	// this customer: one who was erased later than that is not enrolled any more.
+	KnownUpTo int64
 }
 
 // A Rejection says why one element of a batch was not taken. Retriable ones may be sent

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/perennial-engine/perennial/engine/people"
 )
 
 // MaxLinked is the most identifiers of one link.
@@ -36,8 +38,8 @@ type IDConflict struct {
 // People is what changed of who is who and who is in which experiment.
 type People struct {
 	Links      []IdentityLink
-	Enrolments []Enrolment // Customer is the person
-	Erased     []CustomerID
+	Enrolments []Enrolment     // Customer is the person
+	Erased     []people.Digest // of identifiers; what comes with it is of later
 }
 
 // An IdentityLink says whose an identifier is.

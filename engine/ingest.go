@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -47,7 +48,7 @@ func batch[T any](elements []Element[T], check func(*T) error, conflict Rejectio
 		switch status {
 		case RowAccepted:
 			receipt.Accepted++
-		case RowDuplicate:
+		case RowDuplicate, RowErased:
 			receipt.Duplicates++
 		case RowConflict:
 			r := conflict
@@ -114,7 +115,7 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 			place, _ := lookup.Snapshot().Touchpoint(string(x.Touchpoint))
 			answer, _ := lookup.Meet(string(x.Touchpoint), lookup.Visitor(x.Customer, nil))
 			if answer.Enrol && !x.OccurredAt.Before(lookup.live.startedAt[ExperimentKey(answer.Experiment)]) {
-				entry := enrolmentOf(x.Customer, &answer, place, x.OccurredAt)
+				entry := lookup.enrolment(x.Customer, &answer, place, x.OccurredAt)
 				x.Enrols = &entry
 			}
 		}
@@ -144,7 +145,7 @@ func (e *Engine) IngestEnrolments(ctx context.Context, enrolments []Element[Enro
 	}
 	return batch(enrolments, func(r *Enrolment) error {
 		r.EnrolledAt = microseconds(r.EnrolledAt)
-		r.AssignmentKey = string(r.Customer)
+		r.AssignmentKey, r.KnownUpTo = string(r.Customer), math.MaxInt64
 		return r.validate(experiments[r.Experiment], now)
 	}, enrolled, func(good []Enrolment) ([]RowStatus, error) {
 		return e.store.InsertEnrolments(ctx, good)

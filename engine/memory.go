@@ -42,34 +42,43 @@ func (e *Engine) Follow(ctx context.Context) error {
 	defer e.following.Unlock()
 	erased := 0
 	for {
-		news, upTo, err := e.store.PeopleSince(ctx, e.upTo)
+		news, upTo, err := e.store.PeopleSince(ctx, e.upTo.Load())
 		if err != nil {
 			return err
 		}
-		if upTo == e.upTo {
+		if upTo == e.upTo.Load() {
 			break
 		}
 		live.learn(news)
-		e.attributes.forget(news.Erased)
-		e.upTo, erased = upTo, erased+len(news.Erased)
+		e.attributes.forget(live.people, news.Erased)
+		e.upTo.Store(upTo)
+		erased += len(news.Erased)
 	}
 	if err := e.attributes.follow(ctx, e.store, live.snapshot.Attributes()); err != nil || erased == 0 {
 		return err
 	}
-	// Neither the stored picture nor the one before it may hold who was erased.
+	// Who was erased is in no variant forced on them any more.
+	return errors.Join(e.Refresh(ctx), e.replacePictures())
+}
+
+// replacePictures stores the picture of now in place of both that are kept: neither may hold
+// who was erased. The caller holds following.
+func (e *Engine) replacePictures() error {
+	live := e.live.Load()
 	return errors.Join(e.storePicture(live), e.storePicture(live))
 }
 
 // learn takes news of people into memory.
 func (l *live) learn(news *People) {
+	if len(news.Erased) > 0 {
+		// First, since what is left of an erased customer is of one who came back.
+		l.people.ForgetHashed(news.Erased...)
+	}
 	for _, link := range news.Links {
 		l.people.Link(string(link.Person), string(link.Identifier))
 	}
 	for i := range news.Enrolments {
 		l.people.Enrol(news.Enrolments[i].known())
-	}
-	for _, identifier := range news.Erased {
-		l.people.Forget(string(identifier))
 	}
 }
 
@@ -93,7 +102,7 @@ func (e *Engine) SavePicture() error {
 	}
 	e.following.Lock()
 	defer e.following.Unlock()
-	at := stored{live.version(), e.upTo}
+	at := stored{live.version(), e.upTo.Load()}
 	if e.stored == at {
 		return nil
 	}
@@ -125,7 +134,7 @@ func (e *Engine) writePicture(w io.Writer, live *live) error {
 	}
 	b := bufio.NewWriterSize(w, 1<<20)
 	head := binary.BigEndian.AppendUint64(nil, uint64(len(configuration)))
-	head = binary.BigEndian.AppendUint64(head, uint64(e.upTo)) //nolint:gosec // positions are not negative
+	head = binary.BigEndian.AppendUint64(head, uint64(e.upTo.Load())) //nolint:gosec // positions are not negative
 	if _, err := b.Write(append(head, configuration...)); err != nil {
 		return err
 	}
@@ -186,7 +195,7 @@ func (e *Engine) readPicture(r io.Reader) error {
 	if !e.live.CompareAndSwap(nil, next) {
 		return nil // the database was faster
 	}
-	e.upTo = int64(binary.BigEndian.Uint64(head[8:])) //nolint:gosec // as written
+	e.upTo.Store(int64(binary.BigEndian.Uint64(head[8:]))) //nolint:gosec // as written
 	e.attributes.take(attributes)
 	return e.recall(next)
 }

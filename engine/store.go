@@ -132,6 +132,7 @@ const (
 	RowAccepted  RowStatus = iota
 	RowDuplicate           // the same row was there
 	RowConflict            // another row was there under its id
+	RowErased              // an erased customer had it: it is not taken in again
 )
 
 // Ledger keeps what happened. Inserts are idempotent and answer a status per row, in order.
@@ -183,6 +184,11 @@ type Identities interface {
 	// that the page goes up to. The position is that of the newest data when the page is the
 	// last. From position 0 on, the pages are everything.
 	PeopleSince(ctx context.Context, position int64) (people *People, upTo int64, err error)
+	// Erase deletes all that is kept of the person with this identifier, and leaves keyed
+	// hashes, so that what they had is not taken in again. Of somebody unknown it leaves that
+	// what other servers have yet to bring in is too late. What can be computed again, such as
+	// measures, is gone when it answers, too. Sent again it does the same.
+	Erase(ctx context.Context, identifier CustomerID, now time.Time) error
 }
 
 // Rates keeps what other currencies were worth. What was known at an ingest position stays

@@ -12,15 +12,17 @@ import (
 type Lookup struct {
 	engine *Engine
 	live   *live
+	upTo   int64 // ingest position that people are known up to
 }
 
 // Lookup answers the picture that serves now.
 func (e *Engine) Lookup() (Lookup, error) {
+	upTo := e.upTo.Load()
 	live := e.live.Load()
 	if live == nil {
 		return Lookup{}, Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
 	}
-	return Lookup{e, live}, nil
+	return Lookup{e, live, upTo}, nil
 }
 
 // Snapshot is the picture of touchpoints and tests.

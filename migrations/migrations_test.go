@@ -25,12 +25,12 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 var (
 	// ledger tables grow with customers and can be distributed by customer_id.
 	ledger = []string{
-		"customer_changes", "customers", "enrolments", "enrolments_superseded", "erasures", "event_conflicts", "events",
+		"customer_changes", "customers", "enrolments", "enrolments_superseded", "erased_ids", "erasures", "event_conflicts", "events",
 		"exposure_conflicts", "exposures", "identities", "measures", "overrides",
 	}
 	// configuration tables stay small and are the same everywhere.
 	configuration = []string{
-		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiments",
+		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiment_erasures", "experiments",
 		"goose_db_version", "holdouts", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
 		"metrics", "promotions", "rates", "reports", "touchpoints", "unrecorded_enrolments", "webhooks",
 	}

@@ -65,9 +65,9 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{hot: hot, bulk: bulk, locks: locks, dsn: dsn}
-	s.events.store, s.events.insert = s, insertEvents
-	s.exposures.store, s.exposures.insert = s, insertExposures
-	s.enrolments.store, s.enrolments.insert = s, insertEnrolments
+	s.events.store, s.events.insert = s, exceptErased(insertEvents, traceOfEvent)
+	s.exposures.store, s.exposures.insert = s, exceptErased(insertExposures, traceOfExposure)
+	s.enrolments.store, s.enrolments.insert = s, insertKnown
 	return s, nil
 }
 

@@ -35,7 +35,7 @@ func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolm
 		if err != nil {
 			return err
 		}
-		statuses, err = insertEnrolments(ctx, tx, enrolments, position)
+		statuses, err = insertKnown(ctx, tx, enrolments, position)
 		return err
 	}); err != nil {
 		return nil, err
@@ -45,6 +45,9 @@ func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolm
 	}
 	return s.enrolments.put(ctx, enrolments)
 }
+
+// insertKnown takes in the enrolments of all but erased customers.
+var insertKnown = exceptErased(insertEnrolments, traceOfEnrolment)
 
 func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment, position int64) ([]engine.RowStatus, error) {
 	s, err := loadSeats(ctx, tx, enrolments)

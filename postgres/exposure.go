@@ -57,12 +57,16 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 		return statuses, nil
 	}
 	slices.SortStableFunc(enrolments, func(a, b engine.Enrolment) int { return a.EnrolledAt.Compare(b.EnrolledAt) })
+	gone, err := erasedRows(ctx, tx, enrolments, traceOfEnrolment)
+	if err != nil {
+		return nil, err
+	}
 	entries, err := loadSeats(ctx, tx, enrolments)
 	if err != nil {
 		return nil, err
 	}
 	for i := range enrolments {
-		if !entries.enrolled(&enrolments[i]) {
+		if !gone[i] && !entries.enrolled(&enrolments[i]) {
 			entries.add(&enrolments[i])
 		}
 	}

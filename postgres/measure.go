@@ -101,12 +101,20 @@ func measureAll(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int6
 // measureTouched measures what came in after from. Where new events only add to what is there
 // they are added; other customers whom something concerns are measured from nothing.
 func measureTouched(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, from, cut int64) (customers int, err error) {
-	// Erased and linked identifiers lose their measures, whether or not rows are left of them.
+	// Linked identifiers lose their measures, whether or not rows are left of them.
 	if _, err := tx.ExecContext(ctx, `
 		CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
-		SELECT customer_id FROM customer_changes WHERE position > $1 AND position <= $2
-		UNION
-		SELECT customer_id FROM erasures WHERE position > $1 AND position <= $2`, from, cut); err != nil {
+		SELECT customer_id FROM customer_changes WHERE position > $1 AND position <= $2`, from, cut); err != nil {
+		return 0, err
+	}
+	// Those of erased customers went with them, unless the process ended in between.
+	if _, err := tx.ExecContext(ctx, `
+		DELETE FROM measures
+		WHERE experiment = $1 AND EXISTS (SELECT FROM experiment_erasures WHERE experiment = $1 AND position > $2)
+			AND NOT EXISTS (
+				SELECT FROM enrolments
+				WHERE enrolments.customer_id = measures.customer_id AND enrolments.experiment = measures.experiment)`,
+		x.Key, from); err != nil {
 		return 0, err
 	}
 	result, err := tx.ExecContext(ctx, `

@@ -8,6 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/engine/people"
 )
 
 // peoplePage is about how many links or enrolments a page has: the rows of one ingest
@@ -56,9 +57,13 @@ func peopleSince(ctx context.Context, tx *sqlx.Tx, since int64, limit int) (p *e
 		return nil, 0, err
 	}
 	p.Enrolments = enrolmentsOf(rows)
-	if err := tx.SelectContext(ctx, &p.Erased, `
-		SELECT customer_id FROM erasures WHERE position > $1 AND position <= $2`, since, upTo); err != nil {
+	var erased [][]byte
+	if err := tx.SelectContext(ctx, &erased, `
+		SELECT digest FROM erasures WHERE position > $1 AND position <= $2`, since, upTo); err != nil {
 		return nil, 0, err
+	}
+	for _, digest := range erased {
+		p.Erased = append(p.Erased, people.Digest(digest))
 	}
 	return p, upTo, nil
 }

@@ -22,7 +22,7 @@ const (
 // the order they came.
 type queue[T any] struct {
 	store  *Store
-	insert func(ctx context.Context, tx *sqlx.Tx, rows []T, position int64) ([]engine.RowStatus, error)
+	insert insertion[T]
 
 	mu      sync.Mutex
 	waiting []*request[T]

@@ -24,7 +24,7 @@ func standAt(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, cut int64) 
 		}
 	}
 	if err := tx.GetContext(ctx, &restated, `
-		SELECT EXISTS (SELECT FROM erasures WHERE position > $2) OR EXISTS (
+		SELECT EXISTS (SELECT FROM experiment_erasures WHERE experiment = $1 AND position > $2) OR EXISTS (
 			SELECT FROM identities JOIN enrolments ON enrolments.customer_id = identities.person
 			WHERE enrolments.experiment = $1 AND identities.position > $2)`, x.Key, cut); err != nil {
 		return false, err

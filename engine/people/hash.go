@@ -1,6 +1,7 @@
 package people
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
 )
@@ -8,8 +9,22 @@ import (
 // A digest is the keyed hash of an identifier, little-endian.
 type digest struct{ low, high uint64 }
 
+// A Digest is the hash by which registries with one secret know an identifier. It gives the
+// identifier away to nobody without the secret.
+type Digest [16]byte
+
+// Hash returns the digest of an identifier under a secret.
+func Hash(secret [32]byte, identifier string) Digest {
+	return keyOf(secret).digest(identifier)
+}
+
 // A hashKey is the key of SipHash.
 type hashKey struct{ low, high uint64 }
+
+func keyOf(secret [32]byte) hashKey {
+	sum := sha256.Sum256(secret[:])
+	return hashKey{low: binary.LittleEndian.Uint64(sum[:]), high: binary.LittleEndian.Uint64(sum[8:])}
+}
 
 func digestOf(b []byte) digest {
 	return digest{low: binary.LittleEndian.Uint64(b), high: binary.LittleEndian.Uint64(b[8:])}
@@ -17,6 +32,12 @@ func digestOf(b []byte) digest {
 
 func (d digest) append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, d.low), d.high)
+}
+
+func (k hashKey) digest(identifier string) Digest {
+	var d Digest
+	k.sum(identifier).append(d[:0])
+	return d
 }
 
 // sum is SipHash-2-4 with an output of 128 bits (Aumasson and Bernstein 2012, and their

@@ -1,8 +1,6 @@
 package people
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"hash/maphash"
 	"sync"
 )
@@ -69,9 +67,7 @@ func New(secret [32]byte) *Registry { return sized(secret, shardCount) }
 
 // sized returns an empty registry of that many shards, a power of 2 up to shardCount.
 func sized(secret [32]byte, shards int) *Registry {
-	sum := sha256.Sum256(secret[:])
-	key := hashKey{low: binary.LittleEndian.Uint64(sum[:]), high: binary.LittleEndian.Uint64(sum[8:])}
-	return &Registry{key: key, seed: maphash.MakeSeed(), shards: make([]shard, shards), arms: newArmTable()}
+	return &Registry{key: keyOf(secret), seed: maphash.MakeSeed(), shards: make([]shard, shards), arms: newArmTable()}
 }
 
 // Stats returns the counts as of now.

@@ -462,3 +462,22 @@ func TestAtTheSameTime(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// By the digest of any identifier the whole person goes, linked or not, and nobody else.
+func TestForgetHashed(t *testing.T) {
+	r := New(secret)
+	for _, customer := range []string{"alone", "stays", "cookie:1", "cookie:2"} {
+		r.Enrol(enrolment(customer, "tone", "warm", customer, 0))
+	}
+	r.Link("c42", "cookie:1", "card:991")
+	r.Link("c43", "cookie:2")
+	r.ForgetHashed(Hash(secret, "card:991"), r.Digest("alone"), Hash(secret, "never seen"), Hash([32]byte{9}, "stays"))
+	for _, customer := range []string{"alone", "c42", "cookie:1", "card:991"} {
+		if got := see(r, customer); got.Enrolled || got.Linked || got.Root != customer {
+			t.Errorf("%s is still known: %+v", customer, got)
+		}
+	}
+	if got, want := r.Stats(), (Stats{Linked: 2, Enrolled: 2, Enrolments: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
