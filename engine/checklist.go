@@ -51,22 +51,9 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 		return nil, err
 	}
 	list := &Checklist{}
-	caps, err := e.findCaps(ctx, key)
-	if KindOf(err) == KindInvalid {
-		list.refusal(err)
-	} else if err != nil {
-		return nil, err
-	}
-	var others []Experiment
-	err = e.store.ChangeExperiment(ctx, key, func(c *Change) error {
-		others = c.Others
-		if err := e.begin(c, caps); err != nil {
-			return err
-		}
-		return errRehearsed
-	})
+	others, err := e.rehearse(ctx, key)
 	switch kind := KindOf(err); {
-	case errors.Is(err, errRehearsed):
+	case err == nil:
 		list.Ready = true
 	case kind == KindInvalid || kind == KindConflict:
 		list.refusal(err)
@@ -78,6 +65,26 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 		return nil, err
 	}
 	return list, nil
+}
+
+// rehearse tries the start, and answers why it would be refused and the live experiments
+// that share a touchpoint.
+func (e *Engine) rehearse(ctx context.Context, key ExperimentKey) (others []Experiment, err error) {
+	caps, err := e.findCaps(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	err = e.store.ChangeExperiment(ctx, key, func(c *Change) error {
+		others = c.Others
+		if err := e.begin(c, caps); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		err = nil
+	}
+	return others, err
 }
 
 func (l *Checklist) add(level ChecklistLevel, code, pointer, format string, args ...any) {

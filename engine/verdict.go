@@ -280,6 +280,9 @@ func (c *caseFile) words(a *assessment) string {
 	if a.metric.Kind.IsMoney() {
 		unit = " " + string(c.currency)
 	}
+	if a.metric.Kind == KindSurvival {
+		unit = " days"
+	}
 	scale := 1.0
 	if a.metric.Kind.IsBinary() {
 		scale, unit = 100, " percentage points"
