@@ -56,7 +56,7 @@ func (l load) run(ctx context.Context, server *process, path, whose string) (fig
 }
 
 func (l load) wrk(ctx context.Context, url, path, whose string) (figure, error) {
-	cmd := exec.CommandContext(ctx, "wrk", "-t2", "-c"+strconv.Itoa(l.connections), "-d"+l.duration.String(), "--timeout=5s", //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, "wrk", "-t2", "-c"+strconv.Itoa(l.connections), "-d"+seconds(l.duration), "--timeout=5s", //nolint:gosec // ours
 		"-s", l.script, url, "--", path, adminKey, whose)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -71,6 +71,11 @@ func (l load) wrk(ctx context.Context, url, path, whose string) (figure, error) 
 		return figure{}, fmt.Errorf("wrk: %d of %d requests to %s%s failed", f.Failed, f.Requests, url, path)
 	}
 	return f, nil
+}
+
+// seconds is a duration as wrk takes it: whole seconds, at least one.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(int(d.Round(time.Second).Seconds()), 1)) + "s"
 }
 
 // A round is one figure of each.

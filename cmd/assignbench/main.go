@@ -104,7 +104,7 @@ func compare(ctx context.Context, o options, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	load.connections, load.duration = 4, max(o.duration/2, time.Second)
+	load.connections, load.duration = 4, o.duration/2
 	few, err := load.rounds(ctx, min(o.rounds, 3), floor, s.process)
 	if err != nil {
 		return err
