@@ -195,8 +195,8 @@ func badContext(code string, pointer jsontext.Pointer, detail string) error {
 
 // appendFlag appends what a customer gets, as OFREP has it.
 func appendFlag(b []byte, touchpoint string, a *snapshot.Answer) []byte {
-	b = appendText(append(b, `{"key":`...), touchpoint)
-	b = append(append(b, `,"reason":"`...), ofrepReason(a.Reason)...)
+	b = append(append(b, `{"key":"`...), touchpoint...) // keys need no escapes
+	b = append(append(b, `","reason":"`...), ofrepReason(a.Reason)...)
 	b = append(b, '"')
 	if a.Variant != "" {
 		b = appendText(append(b, `,"variant":`...), a.Variant)
@@ -205,7 +205,8 @@ func appendFlag(b []byte, touchpoint string, a *snapshot.Answer) []byte {
 	b = append(b, `,"metadata":{`...)
 	start := len(b)
 	if a.Experiment != "" {
-		b = appendText(append(b, `"experiment":`...), a.Experiment)
+		b = append(append(b, `"experiment":"`...), a.Experiment...)
+		b = append(b, '"')
 	}
 	if a.Version != 0 {
 		b = append(comma(b, start), `"version":`...)
@@ -226,7 +227,7 @@ func comma(b []byte, start int) []byte {
 	return b
 }
 
-// appendText appends a string of the configuration, which is UTF-8.
+// appendText appends a name that people chose: UTF-8 with any letters.
 func appendText(b []byte, text string) []byte {
 	quoted, err := jsontext.AppendQuote(b, text)
 	if err != nil {
