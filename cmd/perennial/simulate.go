@@ -66,6 +66,7 @@ for the whole horizon is left out. See docs/simulate.md for what to expect.`,
 	flags.IntVar(&o.Primaries, "primaries", 1, "1: the value of a customer; 2: also whether they order in the second half of the horizon")
 	flags.IntVar(&o.Horizon, "horizon", 28, "`DAYS` after which a customer has matured")
 	flags.IntVar(&o.Customers, "customers", 0, fmt.Sprintf("planned `NUMBER` per arm (default: what the effect needs; %d without one)", playing.DefaultCustomers))
+	flags.BoolVar(&o.NoFutility, "no-futility", false, "a plan without a least effect: no test ends because nothing can win any more")
 	flags.Float64Var(&o.Lost, "lost", 0.2, "share of the treatment's customers who spend little that scenario sample_ratio loses")
 	flags.BoolVar(&o.ToDate, "to-date", false, "decide on everybody's value so far, which the engine never does")
 	flags.Float64Var(&o.Zeros, "zeros", 0.9, "share of the made-up customers who never order")

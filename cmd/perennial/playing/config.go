@@ -33,9 +33,10 @@ type Config struct {
 	Horizon   int     // days
 	// Customers is the planned number per arm; 0: as many as the effect asks for, or
 	// DefaultCustomers without one. Of a log it is all there are.
-	Customers int
-	Lost      float64 // of scenario SampleRatio
-	ToDate    bool    // decide on everybody's value so far, which the engine never does
+	Customers  int
+	NoFutility bool    // the plan names no least effect: no test ends because nothing can win
+	Lost       float64 // of scenario SampleRatio
+	ToDate     bool    // decide on everybody's value so far, which the engine never does
 
 	Zeros float64 // share of the made-up customers who never order
 	LogSD float64 // deviation of the logarithm of an amount

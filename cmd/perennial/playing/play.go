@@ -59,9 +59,11 @@ func Run(ctx context.Context, c Config, played func()) (*Result, error) {
 				if i >= c.Tests {
 					return nil
 				}
-				if outcomes[i], err = p.play(i, l); err != nil {
+				o, err := p.play(i, l)
+				if err != nil {
 					return fmt.Errorf("test %d: %w", i, err)
 				}
+				outcomes[i] = o
 				played()
 			}
 			return ctx.Err()
@@ -137,7 +139,7 @@ func (p *player) plan() error {
 	if p.Method == Naive {
 		s.Plan.Method = engine.MethodFixed // whose reports show a plain test
 	}
-	if p.Scenario.effective() {
+	if p.Scenario.effective() && !p.NoFutility {
 		s.Plan.MinEffect = p.Effect
 	}
 	s.Policy.MaxDays = int(p.crowd.entry())

@@ -11,11 +11,11 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// config is a small simulation of a scenario: 1,500 customers per arm, of whom half order.
+// config is a small simulation of a scenario: 800 customers per arm, of whom half order.
 func config(s playing.Scenario, m engine.Method) playing.Config {
 	return playing.Config{
-		Scenario: s, Tests: 150, Looks: 30, Method: m, Seed: 3, Alpha: 0.05, Power: 0.8, Effect: 0.3,
-		Weights: []int{1, 1}, Primaries: 1, Horizon: 28, Customers: 1500, Zeros: 0.5, LogSD: 1, Lost: 0.3,
+		Scenario: s, Tests: 100, Looks: 20, Method: m, Seed: 3, Alpha: 0.05, Power: 0.8, Effect: 0.4,
+		Weights: []int{1, 1}, Primaries: 1, Horizon: 28, Customers: 800, Zeros: 0.5, LogSD: 1, Lost: 0.4,
 	}
 }
 
@@ -55,7 +55,8 @@ func show(x *float64) any {
 // plan says, however the tests are made; a plain test at each look is not.
 func TestErrorRates(t *testing.T) {
 	three := func(c *playing.Config) { c.Weights, c.Primaries, c.Zeros = []int{1, 1, 1}, 2, 0.2 }
-	uneven := func(c *playing.Config) { c.Weights, c.Customers = []int{9, 1}, 6000 }
+	uneven := func(c *playing.Config) { c.Weights, c.Customers = []int{9, 1}, 5000 }
+	more := func(c *playing.Config) { c.Tests = 300 }
 	tests := []struct {
 		name     string
 		scenario playing.Scenario
@@ -68,7 +69,7 @@ func TestErrorRates(t *testing.T) {
 		{"three arms and two primaries", playing.AA, engine.MethodGroupSequential, three},
 		{"90 to 10", playing.AA, engine.MethodAnytime, uneven},
 		{"late records", playing.Late, engine.MethodGroupSequential, nil},
-		{"pull-forward", playing.PullForward, engine.MethodGroupSequential, nil},
+		{"pull-forward", playing.PullForward, engine.MethodGroupSequential, more},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,9 +89,12 @@ func TestErrorRates(t *testing.T) {
 		})
 	}
 	t.Run("naive", func(t *testing.T) {
-		// 31.3 % of the reference (stats/simulation, lognormal sd 1.5, 60 looks) after fewer looks.
+		// 26.2 % of the reference (stats/simulation, lognormal sd 1.5, 30 looks) after fewer looks.
 		r := play(t, config(playing.AA, playing.Naive))
-		atLeast(t, "error rate", r.ErrorRate, 0.25, r.Tests)
+		atLeast(t, "error rate", r.ErrorRate, 0.22, r.Tests)
+		if *r.ErrorRate < 0.1 {
+			t.Errorf("error rate %v of looking often, want far more than that of the plan", *r.ErrorRate)
+		}
 	})
 }
 
@@ -98,9 +102,10 @@ func TestErrorRates(t *testing.T) {
 // they have spent so far.
 func TestValueToDate(t *testing.T) {
 	c := config(playing.PullForward, engine.MethodAnytime)
-	c.Customers, c.ToDate = 3000, true
+	c.Customers, c.ToDate = 1500, true
+	// 43 % of 1,000 tests of this size and 45 looks (docs/simulate.md).
 	r := play(t, c)
-	atLeast(t, "false promotions on value to date", r.FalsePromotionRate, 0.5, r.Tests)
+	atLeast(t, "false promotions on value to date", r.FalsePromotionRate, 0.4, r.Tests)
 	c.ToDate = false
 	r = play(t, c)
 	atMost(t, "false promotions on matured value", r.FalsePromotionRate, 0.025, r.Tests)
@@ -117,12 +122,17 @@ func TestFindings(t *testing.T) {
 		t.Errorf("a rate of false promotions of %v where none can be false", *r.FalsePromotionRate)
 	}
 
-	c.Scenario, c.Horizon = playing.Harm, 14
+	c.Scenario, c.Looks, c.Horizon = playing.Harm, 30, 7
 	r = play(t, c)
 	atLeast(t, "harm stopped", r.HarmStopped, 0.99, r.Tests)
 	atLeast(t, "harm stopped early", r.HarmStoppedEarly, 0.8, r.Tests)
 	if r.Promoted > 0 || *r.HarmAvoided <= 0 {
 		t.Errorf("of harmful arms %d were promoted and %v of the customers spared", r.Promoted, *r.HarmAvoided)
+	}
+
+	c.NoFutility = true
+	if r = play(t, c); r.StoppedHarm < r.Tests*9/10 {
+		t.Errorf("of %d harmful arms %d were stopped for harm where none can end as futile", r.Tests, r.StoppedHarm)
 	}
 
 	c.Scenario = playing.Programme
@@ -136,7 +146,7 @@ func TestFindings(t *testing.T) {
 // TestSampleRatio: a treatment that loses customers is not promoted, although it looks better.
 func TestSampleRatio(t *testing.T) {
 	c := config(playing.SampleRatio, engine.MethodAnytime)
-	c.Customers = 6000
+	c.Customers, c.Tests = 4000, 50
 	r := play(t, c)
 	if r.Promoted > 0 || r.RatioAlarmed < r.Tests*9/10 || r.Unhealthy != r.Undecided {
 		t.Errorf("%d promoted, %d alarmed and %d waiting of %d", r.Promoted, r.RatioAlarmed, r.Unhealthy, r.Tests)
