@@ -104,3 +104,72 @@ func TestErasure(t *testing.T) {
 		t.Error("the audit log names a customer")
 	}
 }
+
+// TestCustomerView: what a person meets on each channel, what they did, and what it is worth.
+func TestCustomerView(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	for key, channel := range map[string]string{"mail": "email", "home": "web"} {
+		s.put("/v1/touchpoints/"+key, object{"channel": channel, "content": object{"text": "own"}}).is(http.StatusCreated)
+	}
+	s.put("/v1/rates", object{"rates": []any{object{"date": "2026-03-01", "currency": "USD", "rate": "0.9"}}}).is(http.StatusOK)
+	s.post("/v1/identities", `{"customer": "c42", "identifiers": ["cookie:9f3a"]}`).is(http.StatusOK)
+	mine := and(order, object{"customer": "cookie:9f3a"})
+	at := func(id, kind, value, currency string) object {
+		return and(mine, object{"id": id, "type": kind, "value": value, "currency": currency})
+	}
+	s.post("/v1/events", events(
+		at("1", "order", "0.1", "EUR"), at("2", "order", "0.2", "EUR"), at("3", "order", "10.01", "USD"),
+		at("4", "refund", "-0.05", "EUR"), at("5", "contact_cost", "-0.004", "EUR"),
+		and(mine, object{"id": "6", "type": "visit", "value": nil, "currency": nil}),
+	)).receipt(6, 0, 0)
+	s.post("/v1/exposures", object{"exposures": []any{
+		object{"id": "e1", "customer": "c42", "touchpoint": "mail", "occurred_at": "2026-03-01T10:00:00Z"},
+		object{"id": "e2", "customer": "c42", "touchpoint": "mail", "occurred_at": "2026-03-01T11:00:00Z"},
+	}}).receipt(2, 0, 0)
+	s.get("/v1/customers/c42").has(object{
+		"/assignments": []any{
+			object{"touchpoint": "home", "channel": "web", "variant": nil, "experiment": nil, "reason": "default"},
+			object{"touchpoint": "mail", "channel": "email", "variant": nil, "experiment": nil, "reason": "default"},
+		},
+		"/exposures": []any{object{
+			"channel": "email", "count": 2.0, "first_at": "2026-03-01T10:00:00Z", "last_at": "2026-03-01T11:00:00Z",
+		}},
+		"/events/0/type": "contact_cost", "/events/0/value": "-0.004",
+		// 0.1 + 0.2 + 10.01 × 0.9
+		"/events/1/type": "order", "/events/1/count": 3.0, "/events/1/value": "9.309",
+		"/events/3/type": "visit", "/events/3/value": nil,
+		"/latest_events/0/id": "1", "/latest_events/5/id": "6",
+		"/value": object{"currency": "EUR", "gross": "9.259", "net": "9.255"}, "/tier": nil,
+	})
+}
+
+// TestCustomerExport: every row of the person, and nothing of anybody else.
+func TestCustomerExport(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.get("/v1/customers/c42/export").fails(http.StatusNotFound, "not_found")
+	s.put("/v1/customers/c42", `{"attributes": {"country": "FR"}}`).is(http.StatusCreated)
+	s.post("/v1/identities", `{"customer": "c42", "identifiers": ["cookie:9f3a"]}`).is(http.StatusOK)
+	var many []any
+	for i := range 2000 {
+		many = append(many, and(order, object{"id": fmt.Sprint(i), "customer": "c42", "value": "49.90"}))
+	}
+	s.post("/v1/events", events(many...)).receipt(2000, 0, 0)
+	s.post("/v1/events", events(and(order, object{"customer": "somebody"}))).receipt(1, 0, 0)
+	a := s.get("/v1/customers/cookie:9f3a/export").is(http.StatusOK)
+	a.has(object{"/customer": "cookie:9f3a", "/tables/customers/0/attributes/country": "FR", "/tables/events/0/value": "49.9"})
+	var document struct{ Tables map[string][]map[string]any }
+	a.into(&document)
+	got := map[string]int{}
+	for table, rows := range document.Tables {
+		got[table] = len(rows)
+	}
+	if want := map[string]int{"customers": 1, "identities": 2, "events": 2000}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("rows %v, want %v", got, want)
+	}
+	if contains(string(a.body), "somebody") {
+		t.Error("the export has somebody else's row")
+	}
+	s.get("/v1/customers/c42/export", with(s.key("ingest"))).fails(http.StatusForbidden, "scope_missing")
+}

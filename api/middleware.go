@@ -67,7 +67,9 @@ func (s *Server) observe(c *gin.Context) {
 // recoverPanic turns a panic into a 500 and keeps serving.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
-		if p := recover(); p != nil {
+		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // it is the value itself that net/http knows
+			panic(p)
+		} else if p != nil {
 			s.log.ErrorContext(c.Request.Context(), "panic",
 				"request_id", requestID(c), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
@@ -132,6 +134,8 @@ func (s *Server) respond(c *gin.Context, answer reply) {
 		c.Writer.WriteHeaderNow()
 	case encodedBody:
 		send(c, answer.status, body)
+	case streamedBody:
+		s.stream(c, answer.status, body)
 	case *sheet:
 		send(c, answer.status, encodedBody{"application/json", body.out})
 		body.free()

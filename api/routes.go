@@ -69,7 +69,7 @@ func (s *Server) routes() []route {
 		{put, "/v1/customers/:identifier", ingest, s.putCustomer, false, false},
 		{post, "/v1/customers", ingest, batch(s.meters.batches("customers"), "customers", (*customerBody).customer, s.engine.IngestCustomers), false, false},
 		{get, "/v1/customers/:identifier", read, s.getCustomer, false, false},
-		{get, "/v1/customers/:identifier/export", read, notBuilt("the export of a customer"), false, false},
+		{get, "/v1/customers/:identifier/export", read, s.exportCustomer, false, true},
 		{del, "/v1/customers/:identifier", admin, s.deleteCustomer, false, true},
 		{post, "/v1/identities", ingest, s.linkIdentities, false, false},
 

@@ -193,8 +193,3 @@ func (e *Engine) PutCustomer(ctx context.Context, customer Customer) (created bo
 	n, err := e.store.MergeCustomers(ctx, []Customer{customer}, e.now())
 	return n == 1, err
 }
-
-// Customer reads what is known of the person with this identifier.
-func (e *Engine) Customer(ctx context.Context, id CustomerID) (*Customer, error) {
-	return e.store.Customer(ctx, id)
-}

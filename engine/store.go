@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -149,7 +150,12 @@ type Ledger interface {
 	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)
 	// MergeCustomers writes attributes over those known; it answers how many customers were new.
 	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)
+	// Customer answers all but what they meet and the value of it all.
 	Customer(ctx context.Context, id CustomerID) (*Customer, error)
+	// ExportCustomer hands over every row of every table that names the person, on one picture
+	// of the database, table by table. Of somebody unknown it hands over nothing and answers
+	// KindNotFound.
+	ExportCustomer(ctx context.Context, id CustomerID, row func(table string, row json.RawMessage) error) error
 	// AttributesSince pages through customers in the order of their last change: those after
 	// a place, with the named attributes only.
 	AttributesSince(ctx context.Context, names []string, after AttributesAt) ([]CustomerAttributes, error)

@@ -114,7 +114,10 @@ func customer(ctx context.Context, tx *sqlx.Tx, id engine.CustomerID) (*engine.C
 		return nil, err
 	}
 	c.IDConflicts = conflictsOf(conflicts)
-	if !known && !linked && c.FirstSeen == nil && len(c.Enrolments) == 0 {
+	if err := history(ctx, tx, person, c); err != nil {
+		return nil, err
+	}
+	if !known && !linked && c.FirstSeen == nil && len(c.Enrolments) == 0 && len(c.Exposures) == 0 {
 		return nil, engine.NotFoundf("customer", string(id))
 	}
 	return c, nil

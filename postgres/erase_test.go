@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -77,6 +79,19 @@ func TestAnErasureLeavesNothingBehind(t *testing.T) {
 	named := slices.DeleteFunc(slices.Clone(tables), func(table string) bool { return slices.Contains(hashed, table) })
 	if diff := cmp.Diff(named, traces(t, s, needle)); diff != "" {
 		t.Fatalf("a table of customers needs a row in this test, which the erasure deletes (-tables +filled):\n%s", diff)
+	}
+	exported := map[string]bool{}
+	if err := s.ExportCustomer(t.Context(), needle+"-2", func(table string, row json.RawMessage) error {
+		exported[table] = true
+		if strings.Contains(string(row), "other") {
+			t.Errorf("%s: another customer's row is exported: %s", table, row)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(named, slices.Sorted(maps.Keys(exported))); diff != "" {
+		t.Errorf("the export leaves tables out (-tables +exported):\n%s", diff)
 	}
 	others := map[string]int{}
 	for _, table := range named {
