@@ -215,6 +215,9 @@ func TestEveryBodyRouteIsATarget(t *testing.T) {
 	s := newSystem(t)
 	parameter := regexp.MustCompile(`:[a-z]+`)
 	for _, r := range s.api.RoutesForTest() {
+		if strings.HasPrefix(r.Path, "/ofrep/") {
+			continue // other people's clients write these bodies: they are read leniently, see TestOFREPFailures and FuzzOFREP
+		}
 		pattern := regexp.MustCompile("^" + parameter.ReplaceAllString(r.Path, "[^/]+") + "$")
 		known := slices.ContainsFunc(targets(), func(x target) bool { return x.method == r.Method && pattern.MatchString(x.path) })
 		takes := r.Method == http.MethodPut || r.Method == http.MethodPost || r.Method == http.MethodPatch

@@ -38,6 +38,9 @@ type node struct {
 	engine  *engine.Engine
 }
 
+// gcPercent is how much the heap of a server may grow between two collections, unless GOGC says.
+const gcPercent = 40
+
 // What a node is for.
 type purpose struct {
 	dir     string // of a private cluster; empty: the user's database
@@ -71,6 +74,11 @@ func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() 
 		}
 	}
 	if p.assigns {
+		// Most of a server's memory is people, who stay: a heap that may grow to twice what
+		// is alive would be twice as many.
+		if a.environ["GOGC"] == "" {
+			debug.SetGCPercent(gcPercent)
+		}
 		if n.state, err = openState(config.State, now, n.log); err != nil {
 			return n, fmt.Errorf("cannot use the folder of this server's state (choose another --state): %w", err)
 		}
@@ -98,7 +106,6 @@ func (n *node) load(ctx context.Context) error {
 	if err == nil {
 		if err = n.engine.Refresh(ctx); err == nil && n.state != nil {
 			err = n.engine.Follow(ctx)
-			debug.FreeOSMemory() // reading everybody takes more than keeping them
 		}
 	}
 	if err == nil || n.state == nil || engine.KindOf(err) != engine.KindUnavailable {
