@@ -48,6 +48,7 @@ func targets() []target {
 		{method: "PUT", path: "/v1/rates", good: object{"rates": []any{object{"date": "2026-03-01", "currency": "USD", "rate": "0.9"}}}},
 		{method: "POST", path: "/v1/identities", good: object{"customer": "c", "identifiers": []any{"d"}}},
 		{method: "POST", path: "/v1/experiments/running/reports", good: object{"as_of": "2026-03-01T00:00:00Z"}, optional: true},
+		{method: "POST", path: "/v1/plans/size", good: object{"metric": "ltv_30", "audience": "", "variants": 2, "min_effect": 0.1, "method": "fixed"}},
 		{method: "POST", path: "/v1/keys", good: object{"name": "k", "scopes": []any{"read"}}},
 		{method: "POST", path: "/v1/webhooks", good: object{"url": "https://example.com", "events": []any{"experiment.started"}}},
 		{method: "POST", path: "/v1/webhooks/none/deliveries/none/replay", good: object{}, optional: true},

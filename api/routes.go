@@ -83,7 +83,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/experiments/:key/reports", read, s.createReport, true, true},
 		{get, "/v1/decisions", read, s.listDecisions, false, false},
 		{get, "/v1/experiments/:key/decisions", read, s.listDecisions, false, false},
-		{post, "/v1/plans/size", reading, notBuilt("the planner"), false, false},
+		{post, "/v1/plans/size", reading, s.sizePlan, false, true},
 
 		{post, "/v1/programs", author, notBuilt("programmes"), false, false},
 		{get, "/v1/programs", reading, notBuilt("programmes"), false, false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,11 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 		return nil, err
 	}
 	list := &Checklist{}
-	others, err := e.rehearse(ctx, key)
+	found, err := e.findSize(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	others, err := e.rehearse(ctx, key, found)
 	switch kind := KindOf(err); {
 	case err == nil:
 		list.Ready = true
@@ -61,6 +66,7 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 		return nil, err
 	}
 	list.design(x, others)
+	list.size(x, found.size)
 	if err := e.checkData(ctx, x, list); err != nil {
 		return nil, err
 	}
@@ -69,14 +75,14 @@ func (e *Engine) StartChecklist(ctx context.Context, key ExperimentKey) (*Checkl
 
 // rehearse tries the start, and answers why it would be refused and the live experiments
 // that share a touchpoint.
-func (e *Engine) rehearse(ctx context.Context, key ExperimentKey) (others []Experiment, err error) {
+func (e *Engine) rehearse(ctx context.Context, key ExperimentKey, found foundSize) (others []Experiment, err error) {
 	caps, err := e.findCaps(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	err = e.store.ChangeExperiment(ctx, key, func(c *Change) error {
 		others = c.Others
-		if err := e.begin(c, caps); err != nil {
+		if err := e.begin(c, caps, found); err != nil {
 			return err
 		}
 		return errRehearsed
@@ -107,6 +113,26 @@ func (l *Checklist) refusal(err error) {
 	}
 	if len(known.Fields) == 0 {
 		l.add(LevelError, known.Code, "", "%s", known.Message)
+	}
+}
+
+// size warns of a plan that takes more customers than come, and of one without a size.
+func (l *Checklist) size(x *Experiment, s *Size) {
+	switch {
+	case x.Plan.PlannedCustomers > 0 || x.Plan.MinEffect == 0:
+	case s == nil:
+		l.warn("no_history", "/plan/planned_customers",
+			"the ledger does not say how many customers the least effect takes: the plan goes by %d an arm unless you give planned_customers",
+			max(defaultTuning, x.Policy.MinCustomers))
+	case s.DaysToEnrol == nil:
+		l.warn("too_few_customers", "/audience", "the plan takes %d customers, and nobody of the audience was seen in the last %d days", s.Customers, SeenDays)
+	default:
+		traffic, _ := x.Traffic.Float64()
+		if days := *s.DaysToEnrol / traffic; x.Policy.MaxDays > 0 && days > float64(x.Policy.MaxDays) {
+			l.warn("too_few_customers", "/plan/min_effect",
+				"the plan takes %d customers; at %.4g a day and traffic %s they take %.0f days, longer than the %d of max_days: look for a larger effect, or wait longer",
+				s.Customers, s.CustomersPerDay, x.Traffic, math.Ceil(days), x.Policy.MaxDays)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -52,11 +53,19 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.act(ctx, a.Experiment, func(c *Change) error { return e.begin(c, caps) })
+	x, err := e.store.Experiment(ctx, a.Experiment)
+	if err != nil {
+		return nil, err
+	}
+	found, err := e.findSize(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return e.act(ctx, a.Experiment, func(c *Change) error { return e.begin(c, caps, found) })
 }
 
 // begin is the start of an experiment under the configuration's lock.
-func (e *Engine) begin(c *Change, caps foundCaps) error {
+func (e *Engine) begin(c *Change, caps foundCaps, found foundSize) error {
 	x := c.Experiment
 	if err := needStatus(x, "start", StatusDraft); err != nil {
 		return err
@@ -75,6 +84,12 @@ func (e *Engine) begin(c *Change, caps foundCaps) error {
 	}
 	if err := c.noRamp("start"); err != nil {
 		return err
+	}
+	if x.Plan.PlannedCustomers == 0 && found.size != nil {
+		if !reflect.DeepEqual(x.Spec, found.spec) {
+			return Errorf(KindConflict, "experiment_changed", "experiment %q has just been changed: start again", x.Key)
+		}
+		x.Plan.PlannedCustomers = max(int(found.size.CustomersPerArm), x.Policy.MinCustomers)
 	}
 	x.planSize()
 	for _, other := range c.Others {

@@ -221,6 +221,9 @@ type Measures interface {
 	Recompute(ctx context.Context, x *Experiment) (customers, differences int, err error)
 	// Evidence looks in a part of the ledger for what no sum shows.
 	Evidence(ctx context.Context, x *Experiment, s Span) (*Evidence, error)
+	// History values everybody seen before the newest whole window of a metric over that window,
+	// and over as many days before it where the covariate is asked for.
+	History(ctx context.Context, m *Metric, covariate bool, now time.Time, attributes []string) (History, error)
 	// QuantileBefore is the type-7 quantile of a metric's values, uncapped, over the length of
 	// its window up to a time: of the customers who did anything in that time and whose
 	// attributes, as JSON, among accepts (nil: all). It is exact, and 0 without any.
