@@ -145,6 +145,56 @@ func TestPicture(t *testing.T) {
 	}
 }
 
+// TestPictureOfAnotherTime: with the database there, its configuration counts. The picture's
+// people stay only if they are of this database, and not of a later state of it.
+func TestPictureOfAnotherTime(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	s := newSystemOn(t, dsn).catalogue()
+	s.running(and(welcomeTone, object{"traffic": 1}))
+	want := s.post("/v1/assignments", `{"customer": "c1", "touchpoint": "welcome-email"}`).at("/variant")
+	file := &memory{}
+	saver := s.beside(dsn, nil, file)
+	for _, step := range []error{saver.Refresh(t.Context()), saver.Follow(t.Context()), saver.SavePicture()} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	start := func(dsn string) *engine.Engine {
+		t.Helper()
+		e := s.beside(dsn, nil, file)
+		for _, step := range []error{e.LoadPicture(), e.Refresh(t.Context()), e.Follow(t.Context())} {
+			if step != nil {
+				t.Fatal(step)
+			}
+		}
+		return e
+	}
+	s.post("/v1/experiments/welcome-tone/pause", nil).is(http.StatusOK)
+	if got := assign(t, start(dsn), "c1"); got.Reason != "paused" {
+		t.Errorf("a newer configuration does not count: %+v", got)
+	}
+	s.post("/v1/experiments/welcome-tone/resume", nil).is(http.StatusOK)
+	if got := assign(t, start(dsn), "c1"); got.Variant != want || got.Enrol {
+		t.Errorf("%+v, want %v, enrolled", got, want)
+	}
+	if _, err := s.db.Exec(`DELETE FROM enrolments; UPDATE ingest_position SET value = 0; UPDATE configuration SET version = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if got := assign(t, start(dsn), "c1"); !got.Enrol {
+		t.Errorf("enrolled in a state that a backup does not have: %+v", got)
+	}
+	other := newSystem(t).catalogue()
+	other.running(and(welcomeTone, object{"traffic": 1}))
+	e := other.beside(pgtest.Database(t), nil, file)
+	if err := errors.Join(e.LoadPicture(), e.Refresh(t.Context()), e.Follow(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if known := e.Vitals().Enrolled; known != 0 {
+		t.Errorf("%d enrolled customers of another database", known)
+	}
+}
+
 // TestPoisonedPicture: a picture that could give wrong answers is refused, and counted.
 func TestPoisonedPicture(t *testing.T) {
 	t.Parallel()

@@ -95,7 +95,8 @@ func (e *Engine) Refresh(ctx context.Context) error {
 }
 
 func (e *Engine) refresh(ctx context.Context) error {
-	if current := e.live.Load(); current != nil {
+	current := e.live.Load()
+	if current != nil && !current.stored {
 		version, err := e.store.ConfigurationVersion(ctx)
 		if err != nil {
 			return err
@@ -108,19 +109,22 @@ func (e *Engine) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.show(c)
-}
-
-// show swaps a configuration in, unless a newer one serves already.
-func (e *Engine) show(c *Configuration) error {
 	next, err := newLive(c)
 	if err != nil {
 		e.refused.Add(1)
 		return fmt.Errorf("configuration %d is refused: %w", c.Version, err)
 	}
+	if current != nil && current.stored {
+		return e.replaceStored(ctx, current, next)
+	}
+	return e.show(next)
+}
+
+// show swaps a configuration in, unless a newer one serves already.
+func (e *Engine) show(next *live) error {
 	for {
 		current := e.live.Load()
-		if current != nil && current.version() >= next.version() {
+		if current != nil && !current.stored && current.version() >= next.version() {
 			return nil
 		}
 		if current != nil {
@@ -136,6 +140,29 @@ func (e *Engine) show(c *Configuration) error {
 			return nil
 		}
 	}
+}
+
+// replaceStored puts the database's configuration in the place of a stored picture's. The
+// people of the picture stay, which spares reading them all, if it was taken from this
+// database as it is: not from another one, and not from a later state of a restored one.
+func (e *Engine) replaceStored(ctx context.Context, picture, next *live) error {
+	position, err := e.store.IngestPosition(ctx)
+	if err != nil {
+		return err
+	}
+	e.following.Lock()
+	defer e.following.Unlock()
+	if picture.secret() == next.secret() && e.upTo.Load() <= position {
+		return e.show(next)
+	}
+	next.people = people.New(next.secret())
+	if !e.live.CompareAndSwap(picture, next) {
+		return nil // somebody else has replaced it
+	}
+	e.upTo.Store(0)
+	e.attributes.take(attributePicture{})
+	next.retire()
+	return e.recall(next)
 }
 
 // KeepFresh shows what other processes changed and ships what waits in the journal, until

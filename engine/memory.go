@@ -34,12 +34,12 @@ const maxConfiguration = 256 << 20
 // Follow brings what is known of people up to date with the database: links, enrolments of
 // other servers, erasures and attributes.
 func (e *Engine) Follow(ctx context.Context) error {
-	live := e.live.Load()
-	if live == nil {
-		return Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
-	}
 	e.following.Lock()
 	defer e.following.Unlock()
+	live := e.live.Load()
+	if live == nil || live.stored { // of another database, perhaps
+		return Errorf(KindUnavailable, "not_ready", "the configuration has not been read from the database yet")
+	}
 	erased := 0
 	for {
 		news, upTo, err := e.store.PeopleSince(ctx, e.upTo.Load())
@@ -147,7 +147,8 @@ func (e *Engine) writePicture(w io.Writer, live *live) error {
 	return b.Flush()
 }
 
-// LoadPicture serves the stored picture until Refresh has brought the database's. A picture
+// LoadPicture serves the stored picture until Refresh has brought the database's, which then
+// reads on from there. A picture
 // that is damaged or could give wrong answers is refused.
 func (e *Engine) LoadPicture() error {
 	if e.pictures == nil {
@@ -192,6 +193,7 @@ func (e *Engine) readPicture(r io.Reader) error {
 	}
 	e.following.Lock()
 	defer e.following.Unlock()
+	next.stored = true
 	if !e.live.CompareAndSwap(nil, next) {
 		return nil // the database was faster
 	}

@@ -18,6 +18,7 @@ type live struct {
 	startedAt     map[ExperimentKey]time.Time
 	// people are the customers linked or enrolled; every picture shares them.
 	people *people.Registry
+	stored bool // it comes from a stored picture, not from the database
 }
 
 func (l *live) version() int64 { return l.configuration.Version }

@@ -186,6 +186,8 @@ type Identities interface {
 	// person, and moves what the ledger has of them to that person. Links in any order, also
 	// at once, end in the same state.
 	LinkIdentities(ctx context.Context, identifiers []CustomerID) (*Person, error)
+	// IngestPosition is that of the newest data.
+	IngestPosition(ctx context.Context) (int64, error)
 	// PeopleSince answers a page of what came in after an ingest position and the position
 	// that the page goes up to. The position is that of the newest data when the page is the
 	// last. From position 0 on, the pages are everything.

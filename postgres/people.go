@@ -84,3 +84,10 @@ func pageEnd(ctx context.Context, tx *sqlx.Tx, beyond string, since, upTo int64,
 	}
 	return min(upTo, max(over-1, first)), nil
 }
+
+// IngestPosition implements engine.Identities.
+func (s *Store) IngestPosition(ctx context.Context) (int64, error) {
+	var position int64
+	err := s.hot.GetContext(ctx, &position, `SELECT value FROM ingest_position`)
+	return position, translate(err)
+}

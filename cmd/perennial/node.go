@@ -96,9 +96,13 @@ func (n *node) newEngine(random io.Reader) {
 	}))
 }
 
-// load reads what the engine works with: from the database or, where that is away, the
-// last picture on this machine.
+// load reads what the engine works with: the last picture on this machine and, from there
+// on, the database. Where that is away, the picture alone has to do.
 func (n *node) load(ctx context.Context) error {
+	noPicture := errors.New("this process keeps no picture")
+	if n.state != nil {
+		noPicture = n.engine.LoadPicture()
+	}
 	err := n.store.FixReportingCurrency(ctx, n.engine.Reporting())
 	if err != nil && engine.KindOf(err) != engine.KindUnavailable {
 		return fmt.Errorf("cannot use the database: %w", err)
@@ -108,11 +112,11 @@ func (n *node) load(ctx context.Context) error {
 			err = n.engine.Follow(ctx)
 		}
 	}
-	if err == nil || n.state == nil || engine.KindOf(err) != engine.KindUnavailable {
+	switch {
+	case err == nil || n.state == nil || engine.KindOf(err) != engine.KindUnavailable:
 		return err
-	}
-	if failed := n.engine.LoadPicture(); failed != nil {
-		return fmt.Errorf("the database is away (%w), and there is nothing else to serve: %w", err, failed)
+	case noPicture != nil:
+		return fmt.Errorf("the database is away (%w), and there is nothing else to serve: %w", err, noPicture)
 	}
 	n.log.WarnContext(ctx, "the database is away: serving the last picture of this machine", "error", err)
 	return nil
