@@ -11,6 +11,18 @@ import (
 	"github.com/perennial-engine/perennial/engine/people"
 )
 
+// present lets an engine serve a configuration.
+func present(tb testing.TB, e *Engine, c *Configuration) {
+	tb.Helper()
+	next, err := newLive(c)
+	if err == nil {
+		err = e.show(next)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // evaluating is an engine with 50 tests on 20 touchpoints, which share each touchpoint's
 // traffic, and customers c0, c1, … who are enrolled at the first. Its answers need no store.
 func evaluating(tb testing.TB, customers int) *Engine {
@@ -35,9 +47,7 @@ func evaluating(tb testing.TB, customers int) *Engine {
 		c.Live = append(c.Live, x)
 	}
 	e := testEngine(began)
-	if err := e.show(c); err != nil {
-		tb.Fatal(err)
-	}
+	present(tb, e, c)
 	for i := range customers {
 		customer := fmt.Sprint("c", i)
 		lookup, who := e.meet(tb, customer)
@@ -138,9 +148,7 @@ func TestFingerprint(t *testing.T) {
 		{"another picture", func() [16]byte {
 			c := *e.live.Load().configuration
 			c.Version++
-			if err := e.show(&c); err != nil {
-				t.Fatal(err)
-			}
+			present(t, e, &c)
 			return fingerprint(e, "c1", `{}`)
 		}},
 	} {
