@@ -152,7 +152,11 @@ func batch[J, T any](
 		if err != nil {
 			return reply{}, err
 		}
-		receipt, err := ingest(c.Request.Context(), elementsOf(raw, read))
+		// An answer comes before the connection's own limit: what is in by then counts as a
+		// duplicate when it is sent again.
+		ctx, cancel := context.WithTimeout(c.Request.Context(), batchTimeout)
+		defer cancel()
+		receipt, err := ingest(ctx, elementsOf(raw, read))
 		if err != nil {
 			return reply{}, err
 		}
@@ -160,6 +164,9 @@ func batch[J, T any](
 		return ok(receiptOf(receipt)), nil
 	}
 }
+
+// batchTimeout is how long a batch may wait for the database.
+const batchTimeout = 20 * time.Second
 
 // elementsOf reads the elements of a batch one by one.
 func elementsOf[J any, T any](raw []jsontext.Value, read func(*J) (T, error)) []engine.Element[T] {

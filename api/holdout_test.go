@@ -269,3 +269,27 @@ func TestTimeline(t *testing.T) {
 		"/data/0/action": "override.put", "/data/2": nil, "/next_cursor": nil,
 	})
 }
+
+// TestRollbackOfWhatLiesBelow: rolled back in either order, neither winner comes back.
+func TestRollbackOfWhatLiesBelow(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][]string{"the older first": {"one", "two"}, "the newer first": {"two", "one"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t).catalogue()
+			for _, key := range []string{"one", "two"} {
+				s.running(and(welcomeTone, object{"key": key, "traffic": 1, "variants": []object{
+					{"key": "control", "control": true, "weight": 1},
+					{"key": "warm", "weight": 1, "content": object{"welcome-email": key}},
+				}}))
+				s.post("/v1/experiments/"+key+"/promote", `{"variant": "warm"}`).is(http.StatusOK)
+			}
+			for _, key := range order {
+				s.post("/v1/experiments/"+key+"/rollback", nil).is(http.StatusOK)
+			}
+			s.post("/v1/assignments", `{"customer": "c", "touchpoint": "welcome-email"}`).has(object{
+				"/reason": "default", "/content": object{"from": "welcome-email"},
+			})
+		})
+	}
+}

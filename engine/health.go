@@ -132,7 +132,7 @@ func (c *caseFile) checkHash(s sitting) Check {
 	case e == nil || e.Enrolments == 0:
 		check.Detail = "every variant was the one that its key hashes to; nobody was enrolled since"
 	case e.Mismatched == 0:
-		check.Detail = fmt.Sprintf("every variant is the one that its key hashes to; %d new ones were computed again", e.Enrolments)
+		check.Detail = fmt.Sprintf("every variant is the one that its key hashes to; new ones computed again: %d", e.Enrolments)
 	default:
 		check.OK = false
 		check.Detail = fmt.Sprintf("%d of %d customers have another variant than their key hashes to: "+

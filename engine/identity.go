@@ -72,7 +72,11 @@ func (e *Engine) LinkIdentities(ctx context.Context, customer CustomerID, identi
 		return nil, err
 	}
 	all := slices.Sorted(slices.Values(append([]CustomerID{customer}, identifiers...)))
-	return e.store.LinkIdentities(ctx, slices.Compact(all))
+	person, err := e.store.LinkIdentities(ctx, slices.Compact(all))
+	if err == nil {
+		e.followed(ctx)
+	}
+	return person, err
 }
 
 // Compare orders conflicts by id, then time and what they say.

@@ -191,5 +191,8 @@ func (e *Engine) PutCustomer(ctx context.Context, customer Customer) (created bo
 		return false, err
 	}
 	n, err := e.store.MergeCustomers(ctx, []Customer{customer}, e.now())
+	if err == nil {
+		e.followed(ctx)
+	}
 	return n == 1, err
 }

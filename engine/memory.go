@@ -61,6 +61,14 @@ func (e *Engine) Follow(ctx context.Context) error {
 	return errors.Join(e.Refresh(ctx), e.replacePictures())
 }
 
+// followed makes what this process has just brought in known to it at once. It is durable
+// already, so a failure here is only logged: KeepFresh tries again.
+func (e *Engine) followed(ctx context.Context) {
+	if err := e.Follow(ctx); err != nil && KindOf(err) != KindUnavailable {
+		e.log.WarnContext(ctx, "people not followed after a change", "error", err)
+	}
+}
+
 // replacePictures stores the picture of now in place of both that are kept: neither may hold
 // who was erased. The caller holds following.
 func (e *Engine) replacePictures() error {

@@ -63,7 +63,7 @@ func promote(c *Change, winner Variant, now time.Time) error {
 // still being ramped up.
 func (c *Change) noRamp(action string) error {
 	for i := range c.Promoted {
-		if p := &c.Promoted[i]; p.Promotion.ramping(&p.Policy) {
+		if p := &c.Promoted[i]; p.Promotion.EndedAt == nil && p.Promotion.ramping(&p.Policy) {
 			return Errorf(KindConflict, "ramp_in_progress",
 				"cannot %s experiment %q: the winner of %q is still being ramped up on a touchpoint of this one",
 				action, c.Experiment.Key, p.Key)
@@ -129,6 +129,15 @@ func rollBack(c *Change, now time.Time) {
 		// What somebody has put there since stays.
 		if t := c.Touchpoints[key]; t != nil && t.PromotedBy == c.Experiment.Key {
 			t.Content, t.PromotedBy = before.Content, before.PromotedBy
+		}
+	}
+	// A winner that was promoted over this one must not bring it back.
+	for i := range c.Promoted {
+		above := c.Promoted[i].Promotion.Before
+		for key, before := range above {
+			if own, ok := c.Promotion.Before[key]; ok && before.PromotedBy == c.Experiment.Key {
+				above[key] = own
+			}
 		}
 	}
 	c.Promotion.RolledBackAt, c.Promotion.EndedAt = &now, &now

@@ -98,7 +98,7 @@ type Change struct {
 	Metrics     map[MetricKey]Metric          // those the experiment names and that exist
 	Touchpoints map[TouchpointKey]*Touchpoint // likewise; altered content is written
 	Others      []Experiment                  // running or paused ones that share a touchpoint
-	Promoted    []PromotedExperiment          // others with a promotion in force that share a touchpoint
+	Promoted    []PromotedExperiment          // others that were promoted and share a touchpoint; altered ones are written
 	Promotion   *Promotion                    // the experiment's, if any; a new or altered one is written
 	Pending     *Decision                     // the decision that waits, if any; altered, it is written
 	Decision    *Decision                     // a new one to write

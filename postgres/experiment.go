@@ -210,7 +210,7 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 				return err
 			}
 		}
-		if err := savePromotion(ctx, tx, c); err != nil {
+		if err := savePromotions(ctx, tx, c); err != nil {
 			return err
 		}
 		if err := saveDecisions(ctx, tx, c); err != nil {

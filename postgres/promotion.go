@@ -46,10 +46,23 @@ func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (
 	return r.promotion()
 }
 
-func savePromotion(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
+// savePromotions writes the experiment's promotion and, after a rollback, what those above
+// it replaced.
+func savePromotions(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
 	p := c.Promotion
 	if p == nil {
 		return nil
+	}
+	for i := range c.Promoted {
+		above, err := json.Marshal(c.Promoted[i].Promotion.Before)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE promotions SET served_before = $2
+			WHERE experiment = $1 AND CAST(served_before AS jsonb) <> CAST($2 AS jsonb)`, c.Promoted[i].Key, above); err != nil {
+			return err
+		}
 	}
 	before, err := json.Marshal(p.Before)
 	if err != nil {
@@ -64,8 +77,8 @@ func savePromotion(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
 	return err
 }
 
-// selectPromoted reads the experiments whose promotion is in force, oldest first: those
-// that share a touchpoint with x, or all of them where x is nil.
+// selectPromoted reads experiments that were promoted, oldest first: those whose promotion
+// is in force or, where x is not nil, all others that share a touchpoint with it.
 func selectPromoted(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) ([]engine.PromotedExperiment, error) {
 	var touchpoints []string
 	key := engine.ExperimentKey("")
@@ -76,7 +89,7 @@ func selectPromoted(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) ([]e
 	if err := tx.SelectContext(ctx, &promotions, `
 		SELECT p.experiment, p.variant, p.served_before, p.promoted_at, p.step, p.stepped_at, p.ended_at, p.rolled_back_at
 		FROM promotions p JOIN experiments x ON x.key = p.experiment
-		WHERE p.ended_at IS NULL AND x.key <> $1 AND ($1 = '' OR x.touchpoints && $2)
+		WHERE x.key <> $1 AND CASE WHEN $1 = '' THEN p.ended_at IS NULL ELSE x.touchpoints && $2 END
 		ORDER BY p.promoted_at, p.experiment`, key, pq.Array(touchpoints)); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,9 +34,11 @@ type node struct {
 	log     *slog.Logger
 	now     func() time.Time
 	cluster *pglocal.Cluster // nil with a database of one's own
-	store   *postgres.Store
-	state   *state // nil in a process that answers no assignments
-	engine  *engine.Engine
+	// clusterOptions are those that cluster was started with.
+	clusterOptions pglocal.Options
+	store          *postgres.Store
+	state          *state // nil in a process that answers no assignments
+	engine         *engine.Engine
 }
 
 // gcPercent is how much the heap of a server may grow between two collections, unless GOGC says.
@@ -59,7 +62,8 @@ func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() 
 	}()
 	dsn := string(config.DatabaseURL)
 	if p.dir != "" {
-		n.cluster, err = pglocal.Start(ctx, pglocal.Options{Dir: p.dir, Log: n.log, Notice: a.stderr})
+		n.clusterOptions = pglocal.Options{Dir: p.dir, Log: n.log, Notice: a.stderr}
+		n.cluster, err = pglocal.Start(ctx, n.clusterOptions)
 		if err != nil {
 			return n, err
 		}
@@ -128,7 +132,11 @@ func (n *node) close(ctx context.Context) error {
 	defer cancel()
 	failures := []error{n.state.close()}
 	if n.store != nil {
-		failures = append(failures, n.store.Close())
+		// What was committed is committed: connections that the database has ended, or that end
+		// badly, are no failure.
+		if err := n.store.Close(); err != nil {
+			n.log.DebugContext(ctx, "connections did not close in order", "error", err)
+		}
 	}
 	if n.cluster != nil {
 		failures = append(failures, n.cluster.Stop(ctx))
@@ -150,8 +158,42 @@ func (n *node) listen(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve answers the API on listener and, with jobs, runs the worker, until ctx ends or the
-// private cluster does. It stops in order: first the listener and the requests in flight,
+// keepCluster starts the private cluster again whenever it ends, until ctx ends: without it
+// assignments are answered, and nothing else is. It gives up, by stop, where the cluster's
+// address has changed.
+func (n *node) keepCluster(ctx context.Context, stop context.CancelCauseFunc) {
+	const database = "perennial"
+	for {
+		select {
+		case <-n.cluster.Done():
+		case <-ctx.Done():
+			return
+		}
+		n.log.ErrorContext(ctx, "PostgreSQL ended; starting it again (its log is in the data folder)")
+		again, err := pglocal.Start(ctx, n.clusterOptions)
+		for err != nil {
+			n.log.ErrorContext(ctx, "PostgreSQL does not start", "error", err)
+			select {
+			case <-time.After(restartPause):
+			case <-ctx.Done():
+				return
+			}
+			again, err = pglocal.Start(ctx, n.clusterOptions)
+		}
+		moved := again.DSN(database) != n.cluster.DSN(database)
+		n.cluster = again
+		if moved {
+			stop(errors.New("PostgreSQL ended; its log is in the data folder"))
+			return
+		}
+	}
+}
+
+// restartPause is the time between two attempts to start the private cluster again.
+const restartPause = time.Second
+
+// serve answers the API on listener and, with jobs, runs the worker, until ctx ends. A
+// private cluster that ends is started again. It stops in order: first the listener and the requests in flight,
 // then the jobs.
 func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) error {
 	var pools []prometheus.Collector
@@ -166,15 +208,10 @@ func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) erro
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	var keeping sync.WaitGroup
+	defer func() { stop(nil); keeping.Wait() }()
 	if n.cluster != nil {
-		go func() {
-			select {
-			case <-n.cluster.Done():
-				stop(errors.New("PostgreSQL ended; its log is in the data folder"))
-			case <-ctx.Done():
-			}
-		}()
+		keeping.Go(func() { n.keepCluster(ctx, stop) })
 	}
 	go n.engine.KeepFresh(ctx, refreshEvery)
 

@@ -78,18 +78,7 @@ func (f *fleet) startDatabase() {
 // crashDatabase is `pg_ctl stop -m immediate`.
 func (f *fleet) crashDatabase() {
 	f.t.Helper()
-	files, err := filepath.Glob(filepath.Join(f.dir, "data", "*", "postmaster.pid"))
-	if err != nil || len(files) != 1 {
-		f.t.Fatalf("postmaster.pid: %v %v", files, err)
-	}
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.SplitN(string(text), "\n", 2)[0])
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	pid := postmaster(f.t, filepath.Join(f.dir, "data"))
 	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
 		f.t.Fatal(err)
 	}

@@ -17,6 +17,11 @@ call() {
   case $status in 2?? | 409) ;; *) cat "$answer"; echo; exit 1 ;; esac
 }
 
+# Putting a touchpoint again would take the place of a winner that was promoted there.
+if curl -sS -f -o "$answer" "$url/v1/experiments/welcome-tone" -H "Authorization: Bearer $key" 2>/dev/null; then
+  echo "welcome-tone is there already: nothing to do"
+  exit 0
+fi
 call PUT /v1/touchpoints/welcome-email '{"name": "Welcome e-mail", "channel": "email", "stage": "loyalty", "content": {"subject": "Welcome"}}'
 call PUT /v1/touchpoints/welcome-web '{"name": "Welcome page", "channel": "web", "stage": "loyalty", "content": {"hero": "plain"}}'
 call PUT /v1/metrics/ltv_90 '{"name": "Value, 90 days", "kind": "ltv", "events": ["order", "refund", "contact_cost"], "window": {"from_day": 0, "to_day": 90}}'

@@ -154,7 +154,7 @@ func (at *place) enter(c *Customer) (answer Answer, found bool) {
 		switch {
 		case x.Paused:
 			return x.serve(at, ""), true
-		case x.Audience != nil && !x.Audience.Matches(c.Know.Attributes(), at.Channel):
+		case x.heldBack(c), x.Audience != nil && !x.Audience.Matches(c.Know.Attributes(), at.Channel):
 			return Answer{Reason: NotEligible}, true
 		}
 		answer := x.serve(at, x.Variants[assign.Pick(x.Salt, key, x.weights)].Key)
@@ -162,6 +162,17 @@ func (at *place) enter(c *Customer) (answer Answer, found bool) {
 		return answer, true
 	}
 	return Answer{}, false
+}
+
+// heldBack reports whether a promotion on one of the test's touchpoints, not only this one,
+// keeps the customer out of it.
+func (x *test) heldBack(c *Customer) bool {
+	for _, p := range x.holdback {
+		if n, _ := p.share(c); n >= 0 && n < p.Holdback {
+			return true
+		}
+	}
+	return false
 }
 
 // share is the customer's place in the order of the promotion, of 10,000. Who is in the

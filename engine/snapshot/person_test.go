@@ -288,3 +288,28 @@ func BenchmarkAssign(b *testing.B) {
 		}
 	}
 }
+
+// Whom a promotion holds back enters no later test of its touchpoints, through none of the
+// test's other touchpoints either.
+func TestHeldBackOnEveryTouchpoint(t *testing.T) {
+	web := snapshot.Touchpoint{Key: "web", Channel: "web", Content: content("web")}
+	next := tone(all())
+	next.Touchpoints = []string{"mail", "web"}
+	s := paint(t, snapshot.Picture{
+		Version: 1, Touchpoints: []snapshot.Touchpoint{mail(), web}, Experiments: []snapshot.Experiment{next},
+		Promotions: []snapshot.Promotion{{
+			Experiment: "old", Variant: "bold", Salt: "s", Touchpoints: []string{"mail"},
+			Before: map[string]snapshot.Served{"mail": {Content: content("before")}}, Holdback: 3000, Reached: assign.SlotCount,
+		}},
+	})
+	for i := range 200 {
+		customer := fmt.Sprintf("c%d", i)
+		want := snapshot.Assigned
+		if assign.Slot("s/promotion", customer) < 3000 {
+			want = snapshot.NotEligible
+		}
+		if got, _ := nobody().visit(s, "web", customer); got.Reason != want {
+			t.Errorf("%s on the other touchpoint: %s, want %s", customer, got.Reason, want)
+		}
+	}
+}

@@ -30,7 +30,8 @@ type place struct {
 
 type test struct {
 	Experiment
-	weights []int
+	weights  []int
+	holdback []*promotion // those on a touchpoint of this test: whom they hold back cannot enter
 }
 
 type promotion struct {
@@ -139,6 +140,11 @@ func (s *Snapshot) addPromotion(p Promotion) error {
 	for _, key := range p.Touchpoints {
 		if at := s.touchpoints[key]; at != nil { // a touchpoint may have been deleted since
 			at.promotions = append(at.promotions, running)
+			for _, x := range at.tests {
+				if p.Holdback > 0 && !slices.Contains(x.holdback, running) {
+					x.holdback = append(x.holdback, running)
+				}
+			}
 		}
 	}
 	return nil
