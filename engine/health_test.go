@@ -19,7 +19,7 @@ func TestHealth(t *testing.T) {
 		failed   string // the check, "" for none
 		words    string
 	}{
-		{"all is well", func(*scene) {}, &Evidence{Enrolments: 6000}, "", "6000 new ones"},
+		{"all is well", func(*scene) {}, &Evidence{Enrolments: 6000}, "", "new ones computed again: 6000"},
 		{"customers are missing", func(s *scene) { s.enrolled("warm", 4000) }, nil, "sample_ratio", "do not fit the weights"},
 		{"a wrong variant", func(*scene) {}, &Evidence{Enrolments: 6000, Mismatched: 1}, "assignment_hash", "1 of 6000 customers"},
 		{"of another's making", func(s *scene) { s.x.Assignment = AssignedElsewhere }, nil, "", "given elsewhere"},
