@@ -13,9 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -157,64 +155,4 @@ func hasOrder(t *testing.T, up *running, customer string) bool {
 	}
 	up.call("GET", "/v1/customers/"+customer, "", 200, &seen)
 	return seen.FirstSeen != nil && string(*seen.FirstSeen) != "null"
-}
-
-// TestUpOutlivesItsDatabase: when the private PostgreSQL crashes, `up` goes on answering
-// assignments and starts it again.
-func TestUpOutlivesItsDatabase(t *testing.T) {
-	t.Parallel()
-	dir, addr := t.TempDir(), unusedAddr(t)
-	child := startChild(t, addr, "--data", dir)
-	up := &running{t: t, url: "http://" + addr, key: "test-admin"}
-	up.call("PUT", "/v1/touchpoints/mail", `{"channel": "email", "content": "hello"}`, 201, nil)
-	ask := func() { up.call("POST", "/v1/assignments", `{"customer": "c", "touchpoint": "mail"}`, 200, nil) }
-	ask()
-	pid := postmaster(t, dir)
-	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil { // pg_ctl stop -m immediate
-		t.Fatal(err)
-	}
-	back := false
-	for range 600 {
-		ask()
-		response, err := http.Get("http://" + addr + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if back = response.StatusCode == http.StatusOK && postmaster(t, dir) != pid; back {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if !back {
-		t.Fatal("the database did not come back")
-	}
-	up.call("PUT", "/v1/touchpoints/web", `{"channel": "web", "content": "hello"}`, 201, nil)
-	if err := child.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Wait(); err != nil {
-		t.Errorf("perennial up, asked to stop: %v", err)
-	}
-}
-
-// postmaster is the process of the PostgreSQL in a data folder, 0 while there is none.
-func postmaster(t *testing.T, dir string) int {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*", "postmaster.pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		return 0
-	}
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		return 0
-	}
-	pid, err := strconv.Atoi(strings.SplitN(string(text), "\n", 2)[0])
-	if err != nil {
-		return 0
-	}
-	return pid
 }
