@@ -18,5 +18,5 @@ func TestSizePlan(t *testing.T) {
 		s.post("/v1/plans/size", and(good, object{field: value})).fails(http.StatusUnprocessableEntity, "invalid", "/"+field)
 	}
 	s.post("/v1/plans/size", and(good, object{"audience": "customer."})).fails(http.StatusUnprocessableEntity, "invalid_audience", "/audience")
-	s.post("/v1/plans/size", and(good, object{"metric": "none"})).fails(http.StatusNotFound, "not_found")
+	s.post("/v1/plans/size", and(good, object{"metric": "none"})).fails(http.StatusUnprocessableEntity, "unknown_metric", "/metric")
 }

@@ -84,6 +84,10 @@ func (e *Engine) PlanSize(ctx context.Context, q SizeQuery) (*Size, error) {
 		return nil, err
 	}
 	m, err := e.store.Metric(ctx, q.Metric)
+	if KindOf(err) == KindNotFound {
+		v.addCode("unknown_metric", "/metric", "there is no metric %q", q.Metric)
+		return nil, v.err("plan")
+	}
 	if err != nil {
 		return nil, err
 	}
