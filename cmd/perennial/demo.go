@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -78,15 +79,33 @@ func (a *app) demo(ctx context.Context, config Config, options demoOptions) erro
 		}
 		config.ReportingCurrency = "USD"
 	}
-	// A terminal that is closed and a reader that goes away end a demo like Ctrl-C.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	// A terminal that is closed and a reader that goes away end a demo like Ctrl-C. The signal of
+	// the latter does not say which file it is about, and a client of the demo's server may go away
+	// too: the failed write says it.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE)
+	a.stdout, a.stderr = readable{a.stdout, stop}, readable{a.stderr, stop}
 	dir, err := os.MkdirTemp(a.environ["TMPDIR"], "perennial-")
 	if err != nil {
 		return err
 	}
 	config.State = filepath.Join(dir, "state")
 	return errors.Join(a.demoIn(ctx, dir, config, options), os.RemoveAll(dir))
+}
+
+// readable is a writer that calls gone when nobody reads it any more.
+type readable struct {
+	io.Writer
+	gone func()
+}
+
+func (h readable) Write(p []byte) (int, error) {
+	n, err := h.Writer.Write(p)
+	if err != nil {
+		h.gone()
+	}
+	return n, err
 }
 
 func (a *app) demoIn(ctx context.Context, dir string, config Config, options demoOptions) (err error) {

@@ -50,6 +50,9 @@ func orDash(s string) string {
 
 // terminalWidth answers the number of columns of w, or 0 where w is no terminal.
 func terminalWidth(w io.Writer) int {
+	if around, ok := w.(readable); ok {
+		w = around.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return 0
