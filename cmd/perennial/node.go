@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,11 +37,9 @@ type node struct {
 	clusterOptions pglocal.Options
 	store          *postgres.Store
 	state          *state // nil in a process that answers no assignments
+	tuned          bool   // the heap is ours to tune: GOGC does not say
 	engine         *engine.Engine
 }
-
-// gcPercent is how much the heap of a server may grow between two collections, unless GOGC says.
-const gcPercent = 40
 
 // What a node is for.
 type purpose struct {
@@ -54,7 +51,7 @@ type purpose struct {
 // newNode opens the database, starting the private cluster if there is to be one, and the
 // engine on it.
 func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() time.Time) (n *node, err error) {
-	n = &node{config: config, log: a.logger(config), now: now}
+	n = &node{config: config, log: a.logger(config), now: now, tuned: a.environ["GOGC"] == ""}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
@@ -78,11 +75,6 @@ func (a *app) newNode(ctx context.Context, config Config, p purpose, now func() 
 		}
 	}
 	if p.assigns {
-		// Most of a server's memory is people, who stay: a heap that may grow to twice what
-		// is alive would be twice as many.
-		if a.environ["GOGC"] == "" {
-			debug.SetGCPercent(gcPercent)
-		}
 		if n.state, err = openState(config.State, now, n.log); err != nil {
 			return n, fmt.Errorf("cannot use the folder of this server's state (choose another --state): %w", err)
 		}
@@ -212,6 +204,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) erro
 	defer func() { stop(nil); keeping.Wait() }()
 	if n.cluster != nil {
 		keeping.Go(func() { n.keepCluster(ctx, stop) })
+	}
+	if n.state != nil && n.tuned {
+		keeping.Go(func() { tuneHeap(ctx) })
 	}
 	go n.engine.KeepFresh(ctx, refreshEvery)
 
