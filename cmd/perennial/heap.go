@@ -11,7 +11,8 @@ import (
 // itself between two collections. A small one may grow by more, which spares collections.
 const (
 	heapRoom    = 96 << 20
-	leastGrowth = 40 // percent
+	leastGrowth = 40  // percent
+	mostGrowth  = 400 // percent
 )
 
 // tuneHeap keeps the growth of the heap at that, until ctx ends.
@@ -23,12 +24,12 @@ func tuneHeap(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Second):
 		}
 	}
 }
 
 // growth is how much a heap of so many live bytes may grow, in percent.
 func growth(live uint64) int {
-	return max(leastGrowth, int(heapRoom*100/max(live, 1<<20))) //nolint:gosec // at most 9,600
+	return max(leastGrowth, int(min(heapRoom*100/max(live, 1), mostGrowth)))
 }
