@@ -156,8 +156,7 @@ func (e *Engine) writePicture(w io.Writer, live *live) error {
 }
 
 // LoadPicture serves the stored picture until Refresh has brought the database's, which then
-// reads on from there. A picture
-// that is damaged or could give wrong answers is refused.
+// reads on from there. A picture that is damaged or could give wrong answers is refused.
 func (e *Engine) LoadPicture() error {
 	if e.pictures == nil {
 		return errors.New("no picture is kept on this machine")

@@ -98,6 +98,9 @@ func (n *node) load(ctx context.Context) error {
 	noPicture := errors.New("this process keeps no picture")
 	if n.state != nil {
 		noPicture = n.engine.LoadPicture()
+		if noPicture != nil && !errors.Is(noPicture, errNoPicture) {
+			n.log.WarnContext(ctx, "the stored pictures are refused; everybody is read from the database", "error", noPicture)
+		}
 	}
 	err := n.store.FixReportingCurrency(ctx, n.engine.Reporting())
 	if err != nil && engine.KindOf(err) != engine.KindUnavailable {
@@ -185,8 +188,8 @@ func (n *node) keepCluster(ctx context.Context, stop context.CancelCauseFunc) {
 const restartPause = time.Second
 
 // serve answers the API on listener and, with jobs, runs the worker, until ctx ends. A
-// private cluster that ends is started again. It stops in order: first the listener and the requests in flight,
-// then the jobs.
+// private cluster that ends is started again. It stops in order: first the listener and the
+// requests in flight, then the jobs.
 func (n *node) serve(ctx context.Context, listener net.Listener, jobs bool) error {
 	var pools []prometheus.Collector
 	for name, db := range n.store.Pools() {

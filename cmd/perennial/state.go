@@ -50,6 +50,8 @@ func (s *state) close() error {
 	return s.journal.Close()
 }
 
+var errNoPicture = errors.New("no picture has been kept on this machine yet")
+
 // pictures keeps the engine's pictures in a file.
 type pictures struct {
 	file lastgood.File
@@ -61,7 +63,7 @@ func (p pictures) Save(write func(io.Writer) error) error { return p.file.Save(w
 func (p pictures) Load(read func(io.Reader) error) error {
 	loaded, err := p.file.Load(func(body io.Reader, _ int64) error { return read(body) })
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("no picture has been kept on this machine yet")
+		return errNoPicture
 	}
 	if loaded.Refused != nil {
 		p.log.Warn("the newest picture is refused; the one before it is used", "picture", loaded.Path, "error", loaded.Refused)
