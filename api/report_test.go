@@ -134,7 +134,7 @@ func TestReportAtADataCut(t *testing.T) {
 		}
 	}
 	s.post("/v1/experiments/mailing/reports", object{"data_cut": 0}).is(http.StatusCreated).has(object{"/customers/plain": 0.0, "/metrics/0/arms/0/mean": nil})
-	for _, cut := range []int{-1, 1000} {
+	for _, cut := range []int{-1, 1_000_000} {
 		s.post("/v1/experiments/mailing/reports", object{"data_cut": cut}).fails(http.StatusUnprocessableEntity, "unknown_data_cut", "/data_cut")
 	}
 }

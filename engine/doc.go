@@ -33,6 +33,7 @@
 //   - Window and maturity: a metric sums what a customer did from from_day to to_day
 //     after enrolment; a customer counts once their whole window has passed.
 //   - Look: one analysis that may decide. Only the analyze job takes looks.
-//   - Ingest position: the number of the transaction that brought a row in, in commit
-//     order. A report's data cut is such a position.
+//   - Ingest position: the place of a row in the order in which the ledger took rows in.
+//     Those of a transaction come before those of all that commit later. A report's data
+//     cut is such a position.
 package engine

@@ -232,7 +232,12 @@ func touchConfiguration(ctx context.Context, tx *sqlx.Tx) error {
 // nextPosition takes the ledger's lock and answers the ingest position of this
 // transaction. The lock is held until it commits, so positions are in commit order.
 func nextPosition(ctx context.Context, tx *sqlx.Tx) (int64, error) {
-	var position int64
-	err := tx.GetContext(ctx, &position, `UPDATE ingest_position SET value = value + 1 RETURNING value`)
-	return position, err
+	return nextPositions(ctx, tx, 1)
+}
+
+// nextPositions is nextPosition for at most n rows that have each their own: it answers the
+// first of n positions that nobody else has.
+func nextPositions(ctx context.Context, tx *sqlx.Tx, n int64) (first int64, err error) {
+	err = tx.GetContext(ctx, &first, `UPDATE ingest_position SET value = value + $1 RETURNING value - $1 + 1`, n)
+	return first, err
 }

@@ -314,6 +314,7 @@ func TestTheFeedOfErasures(t *testing.T) {
 		t.Fatal(err)
 	}
 	insert(t, s, order("z", "o", "1", start))
+	newest := int64(count(t, s, `SELECT value FROM ingest_position`))
 	var secret []byte
 	if err := s.bulk.Get(&secret, `SELECT secret FROM configuration`); err != nil {
 		t.Fatal(err)
@@ -321,7 +322,7 @@ func TestTheFeedOfErasures(t *testing.T) {
 	as := engine.NewPseudonymizer(secret)
 	for _, from := range []int64{0, since} {
 		page, upTo, err := s.PeopleSince(t.Context(), from)
-		if err != nil || upTo != since+2 {
+		if err != nil || upTo != newest {
 			t.Fatalf("the page after %d ends at %d (%v)", from, upTo, err)
 		}
 		if len(page.Erased) != 2 || !slices.Contains(page.Erased, as.Digest("a")) || !slices.Contains(page.Erased, as.Digest(needle)) {

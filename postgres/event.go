@@ -37,7 +37,7 @@ func rowOf(e *engine.Event) eventRow {
 	return r
 }
 
-func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, position int64) ([]engine.RowStatus, error) {
+func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int64) ([]engine.RowStatus, error) {
 	b := newBodies(len(events))
 	columns := make([]column, 7)
 	for i := range columns {
@@ -56,7 +56,7 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, position 
 		INSERT INTO events (customer_id, id, type, occurred_at, value, currency, channel, touchpoint,
 			properties, digest, position)
 		SELECT coalesce(identities.person, new.customer_id), new.id, new.type, new.occurred_at, new.value,
-			new.currency, new.channel, new.touchpoint, CAST(new.properties AS json), new.digest, $11
+			new.currency, new.channel, new.touchpoint, CAST(new.properties AS json), new.digest, $11 + new.n - 1
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS timestamptz[]),
 			CAST($5 AS numeric[]), CAST($6 AS text[]), CAST($7 AS text[]), CAST($8 AS text[]),
 			CAST($9 AS text[]), CAST($10 AS bytea[])) WITH ORDINALITY
@@ -65,11 +65,11 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, position 
 		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
 		b.customers, b.ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6],
-		pq.Array(b.digests), position)
+		pq.Array(b.digests), first)
 	if err != nil {
 		return nil, err
 	}
-	return b.statuses(ctx, tx, inserted, position, `
+	return b.statuses(ctx, tx, inserted, first, `
 		SELECT new.n, events.customer_id, events.id, events.digest, events.position
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[])) WITH ORDINALITY AS new (customer_id, id, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id

@@ -15,7 +15,7 @@ func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure
 	return s.exposures.put(ctx, exposures)
 }
 
-func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, position int64) ([]engine.RowStatus, error) {
+func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, first int64) ([]engine.RowStatus, error) {
 	n := len(exposures)
 	b := newBodies(n)
 	touchpoints, times := make(column, n), make(column, n)
@@ -28,17 +28,18 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 	// batch's order, so that the first counts.
 	inserted, err := tx.ExecContext(ctx, `
 		INSERT INTO exposures (customer_id, id, touchpoint, occurred_at, digest, position)
-		SELECT coalesce(identities.person, new.customer_id), new.id, new.touchpoint, new.occurred_at, new.digest, $6
+		SELECT coalesce(identities.person, new.customer_id), new.id, new.touchpoint, new.occurred_at, new.digest,
+			$6 + new.n - 1
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS timestamptz[]),
 			CAST($5 AS bytea[])) WITH ORDINALITY AS new (customer_id, id, touchpoint, occurred_at, digest, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
 		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
-		b.customers, b.ids, touchpoints, times, pq.Array(b.digests), position)
+		b.customers, b.ids, touchpoints, times, pq.Array(b.digests), first)
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := b.statuses(ctx, tx, inserted, position, `
+	statuses, err := b.statuses(ctx, tx, inserted, first, `
 		SELECT new.n, exposures.customer_id, exposures.id, exposures.digest, exposures.position
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[])) WITH ORDINALITY AS new (customer_id, id, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
@@ -70,5 +71,5 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 			entries.add(&enrolments[i])
 		}
 	}
-	return statuses, entries.write(ctx, tx, position)
+	return statuses, entries.write(ctx, tx, first)
 }

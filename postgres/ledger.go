@@ -66,10 +66,10 @@ func newBodies(n int) bodies {
 	return bodies{make(column, n), make(column, n), make([][]byte, n)}
 }
 
-// statuses tells the rows apart after so many were inserted: new ones, then, by what lookup
-// reads under their ids, duplicates and conflicts. lookup answers a row for each row of the
+// statuses tells the rows apart after so many were inserted, from the position first on: new
+// ones, then, by what lookup reads under their ids, duplicates and conflicts. lookup answers a row for each row of the
 // batch, in order. A row may meet its like earlier in the same batch.
-func (b *bodies) statuses(ctx context.Context, tx *sqlx.Tx, inserted sql.Result, position int64, lookup string) ([]engine.RowStatus, error) {
+func (b *bodies) statuses(ctx context.Context, tx *sqlx.Tx, inserted sql.Result, first int64, lookup string) ([]engine.RowStatus, error) {
 	n := len(b.ids)
 	statuses := make([]engine.RowStatus, n)
 	if fresh, err := inserted.RowsAffected(); err != nil || int(fresh) == n {
@@ -87,7 +87,7 @@ func (b *bodies) statuses(ctx context.Context, tx *sqlx.Tx, inserted sql.Result,
 	met := map[identity]bool{}
 	for _, s := range stored {
 		switch {
-		case s.Position == position && !met[s.identity]:
+		case s.Position >= first && !met[s.identity]:
 			statuses[s.N-1] = engine.RowAccepted
 		case string(s.Digest) == string(b.digests[s.N-1]):
 			statuses[s.N-1] = engine.RowDuplicate

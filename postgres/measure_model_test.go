@@ -23,12 +23,12 @@ type ledgerModel struct {
 	events     map[identity]modelEvent                 // by person and id
 	enrolments map[engine.CustomerID][]engine.Enrolment
 	rates      map[time.Time]*big.Rat // of USD, by UTC date
-	batches    int
+	sent       int                    // events
 }
 
 type modelEvent struct {
 	engine.Event
-	batch int
+	place int // in the order in which they were sent
 }
 
 func newLedgerModel() *ledgerModel {
@@ -45,9 +45,10 @@ func (m *ledgerModel) personOf(id engine.CustomerID) engine.CustomerID {
 // addEvent takes an event in and answers what becomes of it.
 func (m *ledgerModel) addEvent(e engine.Event) engine.RowStatus {
 	key := identity{string(m.personOf(e.Customer)), e.ID}
+	m.sent++
 	switch stored, known := m.events[key]; {
 	case !known:
-		m.events[key] = modelEvent{e, m.batches}
+		m.events[key] = modelEvent{e, m.sent}
 		return engine.RowAccepted
 	case slices.Equal(stored.Digest(), e.Digest()):
 		return engine.RowDuplicate
@@ -109,8 +110,7 @@ func (m *ledgerModel) link(identifiers []engine.CustomerID, position int64) {
 		}
 		delete(m.events, key)
 		key.Customer = string(root)
-		if other, both := m.events[key]; !both || e.batch < other.batch ||
-			(e.batch == other.batch && string(e.Digest()) < string(other.Digest())) {
+		if other, both := m.events[key]; !both || e.place < other.place {
 			m.events[key] = e
 		}
 	}

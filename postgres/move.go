@@ -72,7 +72,8 @@ func (m *move) customers(ctx context.Context, tx *sqlx.Tx) error {
 	return err
 }
 
-// events lets the first ingested of those with one id count.
+// events lets the first ingested of those with one id count. Rows of earlier versions have
+// the position of their transaction: of these the bytewise smallest digest.
 func (m *move) events(ctx context.Context, tx *sqlx.Tx) error {
 	if err := tx.SelectContext(ctx, &m.conflicts, `
 		WITH ranked AS (

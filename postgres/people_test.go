@@ -72,8 +72,33 @@ func TestALinkKeepsPositions(t *testing.T) {
 	if n := count(t, s, `SELECT count(*) FROM events WHERE customer_id = 'a' AND position = 1`); n != 1 {
 		t.Error("the event has another position")
 	}
-	if n := count(t, s, `SELECT count(*) FROM enrolments WHERE customer_id = 'a' AND assignment_key = 'b' AND position = 2`); n != 1 {
+	if n := count(t, s, `SELECT count(*) FROM enrolments WHERE customer_id = 'a' AND assignment_key = 'b' AND position = 1001`); n != 1 {
 		t.Error("the enrolment has another position or key")
+	}
+}
+
+// Of two bodies of one id that came in by one transaction the first in the batch counts,
+// whichever sorts first by identifier or digest.
+func TestTheFirstOfABatchCountsAfterALink(t *testing.T) {
+	for _, customers := range [][]string{{"a", "b"}, {"b", "a"}} {
+		for _, values := range [][]string{{"1", "2"}, {"2", "1"}} {
+			t.Run(fmt.Sprint(customers, values), func(t *testing.T) {
+				s := newStore(t)
+				var exposures []engine.Exposure
+				for i, c := range customers {
+					exposures = append(exposures, engine.Exposure{ID: "e", Customer: engine.CustomerID(c), Touchpoint: engine.TouchpointKey(values[i]), OccurredAt: start})
+				}
+				insert(t, s, order(customers[0], "o", values[0], start), order(customers[1], "o", values[1], start))
+				must(s.InsertExposures(t.Context(), exposures))(t)
+				linked(t, s, "b", "a")
+				if n := count(t, s, `SELECT value FROM events`); fmt.Sprint(n) != values[0] {
+					t.Errorf("the event of %d counts, want the first sent, of %s", n, values[0])
+				}
+				if n := count(t, s, `SELECT CAST(touchpoint AS integer) FROM exposures`); fmt.Sprint(n) != values[0] {
+					t.Errorf("the exposure to %d counts, want the first sent, to %s", n, values[0])
+				}
+			})
+		}
 	}
 }
 
@@ -197,7 +222,7 @@ func TestPeopleSince(t *testing.T) {
 		linked(t, s, engine.CustomerID(fmt.Sprintf("d%d", i)), engine.CustomerID(fmt.Sprintf("c%d", i)))
 	}
 	insert(t, s, order("c0", "o1", "1", start))
-	exec(t, s, `INSERT INTO erasures (customer_id, person, digest, position) VALUES ('gone', 'gone', substring(sha256('gone') FROM 1 FOR 16), 9)`)
+	exec(t, s, `INSERT INTO erasures (customer_id, person, digest, position) VALUES ('gone', 'gone', substring(sha256('gone') FROM 1 FOR 16), $1)`, half+2)
 	newest := int64(count(t, s, `SELECT value FROM ingest_position`))
 	for _, tt := range []struct {
 		name        string

@@ -144,11 +144,11 @@ func rowsOf[T any](group []*request[T]) []T {
 func (q *queue[T]) transact(rows func() []T) (statuses []engine.RowStatus, err error) {
 	ctx := context.Background() // of no single caller
 	err = q.store.inTx(ctx, q.store.bulk, func(tx *sqlx.Tx) error {
-		position, err := nextPosition(ctx, tx)
+		first, err := nextPositions(ctx, tx, groupRows) // how many rows there will be is not known before
 		if err != nil {
 			return err
 		}
-		statuses, err = q.insert(ctx, tx, rows(), position)
+		statuses, err = q.insert(ctx, tx, rows(), first)
 		return err
 	})
 	return statuses, err

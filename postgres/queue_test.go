@@ -89,7 +89,7 @@ func TestSingleEventsShareTransactions(t *testing.T) {
 	if n := count(t, s, `SELECT count(*) FROM events`); n != 500 {
 		t.Errorf("%d events, want 500", n)
 	}
-	if n := count(t, s, `SELECT value FROM ingest_position`); n > 3 {
+	if n := count(t, s, `SELECT value FROM ingest_position`); n > 3*groupRows {
 		t.Errorf("%d transactions for 500 events that waited together", n)
 	}
 }
