@@ -1,7 +1,16 @@
 package people
 
+import "strings"
+
 // An arm is a variant of an experiment. Arms are few and stay.
-type arm struct{ experiment, variant string }
+type arm struct {
+	experiment, variant string
+	aside               bool // an enrolment in it counts in this experiment and nowhere else
+}
+
+func newArm(experiment, variant string) arm {
+	return arm{experiment, variant, strings.Contains(experiment, "/")}
+}
 
 // none is the arm of an enrolment whose experiment was retired.
 const none = 0
@@ -31,6 +40,9 @@ func (t *armTable) number(a arm) uint32 {
 	}
 	return n
 }
+
+// aside reports whether a row counts in its own experiment only.
+func (t *armTable) aside(row *served) bool { return t.arms[row.arm&^more].aside }
 
 // retire marks an experiment and reports whether it had arms.
 func (t *armTable) retire(experiment string) (had bool) {

@@ -13,6 +13,9 @@
 //     one with the bytewise smaller key, then variant.
 //   - Their key for new experiments is that of their earliest enrolment ever, also in an
 //     experiment that was retired; without any, the root.
+//   - An experiment with a slash in its name is a comparison that watches over another one.
+//     An enrolment in it is kept and served as any, and counts nowhere else: it gives the
+//     person no key and is not their first.
 //
 // The key of an enrolment is an identifier of the customer, so an enrolment whose key is
 // not the customer links the two.

@@ -14,7 +14,7 @@ type Enrolment struct {
 
 // Enrol takes an enrolment in. It is recorded unless the person has that one, or one that
 // goes before it in the same experiment. One in a retired experiment is recorded when it
-// is the earliest ever of the person.
+// is the earliest ever of the person and not in a comparison aside.
 func (r *Registry) Enrol(e Enrolment) (recorded bool) {
 	if !valid(e.Customer) || !valid(e.Key) {
 		return false
@@ -22,7 +22,11 @@ func (r *Registry) Enrol(e Enrolment) (recorded bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.link(e.Customer, e.Key)
-	row := served{at: e.At.UnixMicro(), arm: r.arms.number(arm{e.Experiment, e.Variant})}
+	to := newArm(e.Experiment, e.Variant)
+	row := served{at: e.At.UnixMicro(), arm: r.arms.number(to)}
+	if to.aside && row.arm == none {
+		return false
+	}
 	if _, ok := r.find(e.Customer); ok {
 		key, _ := r.find(e.Key)
 		row.key = key

@@ -18,7 +18,7 @@ type ledger struct {
 type block uint32
 
 // A served is an enrolment that serves, or the earliest ever of a person where its
-// experiment was retired.
+// experiment was retired. Those aside come after all others.
 type served struct {
 	at  int64  // microseconds since 1970
 	arm uint32 // its number; the flag more says that another row of the block follows
@@ -63,6 +63,7 @@ func (l *ledger) store(list []served) block {
 // tidy brings a list into the one order and form it has however it came about: the
 // earliest ever first, then one for each experiment. It changes list.
 func (r *Registry) tidy(list []served) []served {
+	list = slices.DeleteFunc(list, func(row served) bool { return r.arms.gone[row.arm] && r.arms.aside(&row) })
 	if len(list) == 0 {
 		return list
 	}
@@ -78,13 +79,19 @@ func (r *Registry) tidy(list []served) []served {
 			kept = append(kept, row)
 		}
 	}
-	if len(kept) > 1 && kept[0].arm == none && kept[0].at == kept[1].at && kept[0].key == kept[1].key {
+	if len(kept) > 1 && kept[0].arm == none && kept[0].at == kept[1].at && kept[0].key == kept[1].key && !r.arms.aside(&kept[1]) {
 		return kept[1:]
 	}
 	return kept
 }
 
 func (r *Registry) compare(a, b served) int {
+	if aside := r.arms.aside(&a); aside != r.arms.aside(&b) {
+		if aside {
+			return 1
+		}
+		return -1
+	}
 	if c := cmp.Compare(a.at, b.at); c != 0 {
 		return c
 	}
@@ -146,12 +153,26 @@ func (r *Registry) sweep(s *shard) {
 		}
 		before, _ := old.count(*at)
 		list = r.tidy(old.load(list[:0], *at))
-		*at = s.ledger.store(list)
+		r.stats.Enrolments -= before
+		if *at = s.ledger.store(list); *at == 0 {
+			r.stats.Enrolled--
+			return
+		}
 		now, _ := s.ledger.count(*at)
-		r.stats.Enrolments += now - before
+		r.stats.Enrolments += now
 	}
+	var left []digest // those of whom nothing is kept any more
 	for i := range s.unlinked.entries {
-		move(&s.unlinked.entries[i].block)
+		e := &s.unlinked.entries[i]
+		had := e.block
+		if move(&e.block); e.block != had && e.block == 0 {
+			e.block = had // until the search does not pass here any more
+			left = append(left, e.digest)
+		}
+	}
+	for _, hash := range left {
+		place, _ := s.unlinked.find(hash)
+		s.unlinked.remove(place)
 	}
 	for i := range s.people {
 		move(&s.people[i].block)

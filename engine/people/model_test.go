@@ -50,7 +50,7 @@ func (m *model) all(identifier string) []Enrolment {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Enrolment) int {
-		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Key, b.Key), strings.Compare(a.Variant, b.Variant))
+		return cmp.Or(strings.Count(a.Experiment, "/")-strings.Count(b.Experiment, "/"), a.At.Compare(b.At), strings.Compare(a.Key, b.Key), strings.Compare(a.Variant, b.Variant))
 	})
 	return all
 }
@@ -60,6 +60,9 @@ func (m *model) enrol(e Enrolment) (recorded bool) {
 	before := m.see(e.Customer)
 	m.enrolments = append(m.enrolments, e)
 	after := m.see(e.Customer)
+	if m.retired[e.Experiment] && strings.Contains(e.Experiment, "/") {
+		return false
+	}
 	if m.retired[e.Experiment] {
 		return before.First != after.First || before.Enrolled && before.Key != after.Key || before.Enrolled != after.Enrolled
 	}
@@ -91,7 +94,7 @@ func (m *model) see(identifier string) view {
 	v.Root, v.Linked = v.Members[0], len(v.Members) > 1
 	v.Key = v.Root
 	for i, e := range m.all(identifier) {
-		if i == 0 {
+		if i == 0 && !strings.Contains(e.Experiment, "/") {
 			v.Key, v.First, v.Enrolled = e.Key, e.At, true
 		}
 		if _, ok := v.keys[e.Experiment]; !ok && !m.retired[e.Experiment] {
@@ -114,7 +117,7 @@ func (m *model) stats() Stats {
 		if v.Linked {
 			s.Linked++
 		}
-		if v.Root == identifier && v.Enrolled {
+		if v.Root == identifier && (v.Enrolled || len(v.Serving) > 0) {
 			s.Enrolled++
 		}
 		if v.Root == identifier {

@@ -24,7 +24,9 @@ func (r *Registry) Find(identifier string) Person {
 		found.key = found.root
 		if known.block != 0 {
 			found.rows = r.shards[p.shard()].ledger.rowsAt(known.block)
-			found.key = r.text(found.rows[0].key)
+			if !r.arms.aside(&found.rows[0]) {
+				found.key = r.text(found.rows[0].key)
+			}
 		}
 		return found
 	}
@@ -48,7 +50,7 @@ func (p *Person) Linked() bool { return p.linked }
 
 // First is the time of the earliest enrolment ever; ok is false without any.
 func (p *Person) First() (at time.Time, ok bool) {
-	if len(p.rows) == 0 {
+	if len(p.rows) == 0 || p.arms[p.rows[0].arm&^more].aside {
 		return time.Time{}, false
 	}
 	return time.UnixMicro(p.rows[0].at).UTC(), true
@@ -105,6 +107,9 @@ func (r *Registry) KeyIn(identifier, experiment string) string {
 		if rows[i].arm&more == 0 {
 			break
 		}
+	}
+	if r.arms.aside(&rows[0]) {
+		return r.text(known.root)
 	}
 	return r.text(rows[0].key)
 }

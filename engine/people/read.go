@@ -156,8 +156,8 @@ func (p *parser) name() string { return string(p.bytes(p.count(1))) }
 
 func (p *parser) shard() {
 	for range p.count(2) {
-		a := arm{experiment: p.name(), variant: p.name()}
-		p.arms = append(p.arms, a)
+		experiment, variant := p.name(), p.name()
+		p.arms = append(p.arms, newArm(experiment, variant))
 	}
 	for range p.count(digestBytes + 1) {
 		b := p.bytes(digestBytes)

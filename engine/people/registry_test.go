@@ -20,7 +20,7 @@ import (
 var (
 	secret      = [32]byte{1, 2, 3}
 	day         = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	experiments = []string{"tone", "offer", "price", "tone-2"}
+	experiments = []string{"tone", "offer", "price", "tone-2", "tone/holdback"}
 	// Some identifiers are the beginning of others; one has the greatest length.
 	identifiers = []string{
 		"a", "aa", "b", "ba", "c", "card:991", "cookie:1", "cookie:12", "d\x00", "d", "é", "\xff", "z",
