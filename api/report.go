@@ -23,6 +23,18 @@ func (s *Server) getReport(c *gin.Context) (reply, error) {
 	return ok(r), nil
 }
 
+func (s *Server) getHoldbackReport(c *gin.Context) (reply, error) {
+	key, err := pathKey(c, "key", "experiment")
+	if err != nil {
+		return reply{}, err
+	}
+	r, err := s.engine.HoldbackReport(c.Request.Context(), engine.ExperimentKey(key))
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(r), nil
+}
+
 func (s *Server) listReports(c *gin.Context) (reply, error) {
 	key, err := pathKey(c, "key", "experiment")
 	if err != nil {

@@ -79,6 +79,7 @@ func (s *Server) routes() []route {
 		{put, "/v1/rates", ingest, s.putRates, false, false},
 
 		{get, "/v1/experiments/:key/report", read, s.getReport, false, false},
+		{get, "/v1/experiments/:key/holdback", read, s.getHoldbackReport, false, false},
 		{get, "/v1/experiments/:key/reports", read, s.listReports, false, false},
 		{post, "/v1/experiments/:key/reports", read, s.createReport, true, true},
 		{get, "/v1/decisions", read, s.listDecisions, false, false},

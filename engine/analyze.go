@@ -91,13 +91,15 @@ type sitting struct {
 	last *Report // the look before, if any
 	look bool    // this is a look: it may decide, and spends error
 	noP  bool    // leave out the p-values that decide nothing and take long to find
+	// promoted: the winner is out, and all that is asked is whether it harms.
+	promoted bool
 	// evidence is what the ledger says of the health; nil says that nothing is wrong.
 	evidence *Evidence
 }
 
 // reportOn judges sums.
 func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *caseFile) {
-	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First}
+	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First, promoted: s.promoted}
 	r := &Report{
 		Experiment: x.Key, AsOf: s.asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
 		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},
@@ -180,11 +182,7 @@ func planEnded(x *Experiment, t *Totals, asOf time.Time, information float64) bo
 	if x.Policy.MaxDays == 0 {
 		return false
 	}
-	horizon := 0
-	for _, m := range x.Frozen[:len(x.Metrics.Primary)] {
-		horizon = max(horizon, m.Window.ToDay)
-	}
-	end := t.First.Add(time.Duration(x.Policy.MaxDays+horizon) * 24 * time.Hour)
+	end := t.First.Add(time.Duration(x.Policy.MaxDays+x.horizon()) * 24 * time.Hour)
 	return !asOf.Before(end)
 }
 

@@ -50,8 +50,8 @@ func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error
 	for _, customer := range r.Customers {
 		answer, _ := lookup.Meet(string(r.Touchpoint), lookup.Visitor(customer, r.Attributes))
 		answers = append(answers, Assigned{Customer: customer, Answer: answer})
-		if answer.Enrol && r.Record {
-			enrolments = append(enrolments, lookup.enrolment(customer, &answer, place, now))
+		if r.Record {
+			enrolments = lookup.appendEnrolments(enrolments, customer, &answer, place, now)
 		}
 	}
 	e.assigned.add(answers)
@@ -66,17 +66,29 @@ func (e *Engine) Evaluate(ctx context.Context, lookup Lookup, touchpoint string,
 	if ok {
 		e.assigned.count(answer.Reason)
 	}
-	if answer.Enrol {
+	if answer.Enrol || answer.Compared != nil {
 		place, _ := lookup.Snapshot().Touchpoint(touchpoint)
-		e.enrol(ctx, []Enrolment{lookup.enrolment(CustomerID(who.customer.Identifier), &answer, place, e.now())})
+		e.enrol(ctx, lookup.appendEnrolments(nil, CustomerID(who.customer.Identifier), &answer, place, e.now()))
 	}
 	return answer, ok
 }
 
-func (v Lookup) enrolment(customer CustomerID, a *snapshot.Answer, at snapshot.Touchpoint, when time.Time) Enrolment {
-	return Enrolment{
-		Customer: customer, Experiment: ExperimentKey(a.Experiment), Variant: VariantKey(a.Variant),
-		AssignmentKey: a.Key, EnrolledAt: when,
-		Channel: Channel(at.Channel), Touchpoint: TouchpointKey(at.Key), KnownUpTo: v.upTo,
+// appendEnrolments appends the enrolments that an answer makes.
+func (v Lookup) appendEnrolments(
+	to []Enrolment, customer CustomerID, a *snapshot.Answer, at snapshot.Touchpoint, when time.Time,
+) []Enrolment {
+	add := func(experiment, variant, key string) {
+		to = append(to, Enrolment{
+			Customer: customer, Experiment: ExperimentKey(experiment), Variant: VariantKey(variant),
+			AssignmentKey: key, EnrolledAt: when,
+			Channel: Channel(at.Channel), Touchpoint: TouchpointKey(at.Key), KnownUpTo: v.upTo,
+		})
 	}
+	if a.Enrol {
+		add(a.Experiment, a.Variant, a.Key)
+	}
+	for _, entry := range a.Compared {
+		add(entry.Comparison, entry.Arm, entry.Key)
+	}
+	return to
 }

@@ -104,7 +104,7 @@ func (e *Engine) unrecordedFor(ctx context.Context, enrolments []Enrolment, caus
 	e.missing.Lock()
 	defer e.missing.Unlock()
 	for i := range enrolments {
-		e.missing.from[enrolments[i].Experiment]++
+		e.missing.from[enrolments[i].Experiment.test()]++
 	}
 	e.log.ErrorContext(ctx, "enrolments not recorded: the journal cannot be written", "enrolments", len(enrolments), "total", total, "error", cause)
 }

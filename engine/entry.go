@@ -216,6 +216,10 @@ func (c *Change) action(before *Change) string {
 		return "experiment.conclude"
 	case len(x.stoppedSince(was)) > 0:
 		return "experiment.stop_arm"
+	case c.Promotion != nil && before.Promotion != nil && c.Promotion.EndedAt == nil && before.Promotion.ReleasedAt != c.Promotion.ReleasedAt:
+		return "experiment.release"
+	case c.Promotion != nil && before.Promotion != nil && c.Promotion.Step == before.Promotion.Step && c.Promotion.EndedAt != nil:
+		return "experiment.end_watch"
 	case c.Promotion != nil && !reflect.DeepEqual(c.Promotion, before.Promotion):
 		return "experiment.ramp"
 	}

@@ -32,7 +32,7 @@ type Exposure struct {
 	Customer   CustomerID
 	Touchpoint TouchpointKey
 	OccurredAt time.Time
-	Enrols     *Enrolment // what it makes, if the customer has none there yet
+	Enrols     []Enrolment // what it makes, where the customer has none yet
 }
 
 // An Enrolment is a customer's entry into an experiment. It is made once and kept. It is

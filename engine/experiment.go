@@ -194,6 +194,14 @@ func (s *Spec) SlotCount() int {
 	return int(s.Traffic.Mul(decimal.NewFromInt(assign.SlotCount)).Round(0).IntPart())
 }
 
+// horizon is how many days after enrolment a customer has matured for every primary.
+func (x *Experiment) horizon() (days int) {
+	for _, m := range x.Frozen[:len(x.Metrics.Primary)] {
+		days = max(days, m.Window.ToDay)
+	}
+	return days
+}
+
 // Live reports whether the experiment is running or paused.
 func (x *Experiment) Live() bool { return x.Status == StatusRunning || x.Status == StatusPaused }
 

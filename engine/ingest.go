@@ -114,10 +114,9 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 			x := &good[i]
 			place, _ := lookup.Snapshot().Touchpoint(string(x.Touchpoint))
 			answer, _ := lookup.Meet(string(x.Touchpoint), lookup.Visitor(x.Customer, nil))
-			if answer.Enrol && !x.OccurredAt.Before(lookup.live.startedAt[ExperimentKey(answer.Experiment)]) {
-				entry := lookup.enrolment(x.Customer, &answer, place, x.OccurredAt)
-				x.Enrols = &entry
-			}
+			x.Enrols = slices.DeleteFunc(
+				lookup.appendEnrolments(nil, x.Customer, &answer, place, x.OccurredAt),
+				func(r Enrolment) bool { return r.EnrolledAt.Before(lookup.live.startedAt[r.Experiment]) })
 		}
 		return e.store.InsertExposures(ctx, good)
 	})

@@ -26,6 +26,7 @@ func ScheduledJobs() []Job {
 		{Name: "analyze", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).analyzeAll},
 		{Name: "decide", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).decideAll},
 		{Name: "ramp", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).rampAll},
+		{Name: "holdback", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).holdbackAll},
 		{Name: "recompute", Schedule: "0 0 * * 1", Every: week, Deadline: 2 * time.Hour, run: (*Engine).recomputeAll},
 		{Name: "webhooks", Schedule: "@every 5s", Every: 5 * time.Second, Deadline: time.Minute, run: (*Engine).deliverAll},
 	}
@@ -126,9 +127,7 @@ const jobRunning = "job_running"
 // testTimeout bounds the work on one test in one run of a job.
 const testTimeout = 5 * time.Minute
 
-// forEachRunning calls fn for every running experiment. A failure, a panic or a hang of one
-// never stops the others; all are answered together. Each run begins with another test, so
-// that those behind one that takes all the time have their turn as well.
+// forEachRunning calls fn for every running experiment.
 func (e *Engine) forEachRunning(
 	ctx context.Context, fn func(ctx context.Context, x *Experiment) (int, error),
 ) (rows int, err error) {
@@ -137,10 +136,30 @@ func (e *Engine) forEachRunning(
 		return 0, err
 	}
 	running := slices.DeleteFunc(c.Live, func(x Experiment) bool { return x.Status != StatusRunning })
-	first := int(e.now().Unix() / 60)
+	return forEach(ctx, e.now(), running, func(x *Experiment) ExperimentKey { return x.Key }, fn)
+}
+
+// forEachPromoted calls fn for every experiment with a promotion in force.
+func (e *Engine) forEachPromoted(
+	ctx context.Context, fn func(ctx context.Context, x *PromotedExperiment) (int, error),
+) (rows int, err error) {
+	c, err := e.store.Configuration(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return forEach(ctx, e.now(), c.Promoted, func(x *PromotedExperiment) ExperimentKey { return x.Key }, fn)
+}
+
+// forEach calls fn for every test. A failure, a panic or a hang of one never stops the
+// others; all are answered together. Each run begins with another test, so that those behind
+// one that takes all the time have their turn as well.
+func forEach[T any](
+	ctx context.Context, now time.Time, tests []T, key func(*T) ExperimentKey, fn func(context.Context, *T) (int, error),
+) (rows int, err error) {
+	first := int(now.Unix() / 60)
 	var failures []error
-	for i := range running {
-		x := &running[(first+i)%len(running)]
+	for i := range tests {
+		x := &tests[(first+i)%len(tests)]
 		n, err := contained(func() (int, error) {
 			ctx, cancel := context.WithTimeout(ctx, testTimeout)
 			defer cancel()
@@ -148,7 +167,7 @@ func (e *Engine) forEachRunning(
 		})
 		rows += n
 		if err != nil {
-			failures = append(failures, fmt.Errorf("experiment %s: %w", x.Key, err))
+			failures = append(failures, fmt.Errorf("experiment %s: %w", key(x), err))
 		}
 		if ctx.Err() != nil {
 			break

@@ -28,9 +28,9 @@ func (l *live) secret() [sha256.Size]byte { return sha256.Sum256(l.configuration
 // retire drops from memory the enrolments in experiments that are over. Whoever was in one
 // keeps the key that it gave them.
 func (l *live) retire() {
-	over := make([]string, len(l.configuration.Over))
-	for i, key := range l.configuration.Over {
-		over[i] = string(key)
+	var over []string
+	for _, key := range l.configuration.Over {
+		over = append(over, string(key), string(key.comparison()))
 	}
 	l.people.Retire(over...)
 }
@@ -66,6 +66,9 @@ func newLive(c *Configuration) (*live, error) {
 			return nil, err
 		}
 		p.Experiments = append(p.Experiments, picture)
+	}
+	for i := range c.Promoted {
+		l.startedAt[c.Promoted[i].Key.comparison()] = c.Promoted[i].Promotion.PromotedAt
 	}
 	for i := range c.Drafts {
 		named[c.Drafts[i].Key] = &c.Drafts[i]

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -22,7 +20,8 @@ type Promotion struct {
 	PromotedAt   time.Time
 	Step         int // index of the ramp's step in force
 	SteppedAt    time.Time
-	EndedAt      *time.Time // when its ramp and its holdback were over, or it was rolled back
+	ReleasedAt   *time.Time // when its ramp and its holdback were over
+	EndedAt      *time.Time // when nothing was left to watch, or it was rolled back
 	RolledBackAt *time.Time
 }
 
@@ -52,7 +51,7 @@ func promote(c *Change, winner Variant, now time.Time) error {
 		}
 	}
 	if !c.Promotion.ramping(&x.Policy) && x.Policy.Holdback == 0 {
-		c.Promotion.EndedAt = &now
+		c.Promotion.ReleasedAt, c.Promotion.EndedAt = &now, &now
 	}
 	x.Winner = winner.Key
 	conclude(x, OutcomePromoted, now)
@@ -75,10 +74,15 @@ func (c *Change) noRamp(action string) error {
 // ramping reports whether a step of the ramp is still to come.
 func (p *Promotion) ramping(policy *Policy) bool { return p.Step < len(policy.Ramp)-1 }
 
-// heldBack is the holdback in ten-thousandths, half up.
+// heldBack is the holdback in ten-thousandths, half up; 0 once it is over.
 func (p *Promotion) heldBack(policy *Policy) int {
-	return int(math.Floor(policy.Holdback*assign.SlotCount + 0.5))
+	if p.ReleasedAt != nil {
+		return 0
+	}
+	return policy.heldBack()
 }
+
+func (p *Policy) heldBack() int { return int(math.Floor(p.Holdback*assign.SlotCount + 0.5)) }
 
 // reached is up to where in ten-thousandths the winner has come: the step's share of those
 // who are not held back, half up.
@@ -97,6 +101,9 @@ func (x *PromotedExperiment) picture(variantOf map[ExperimentKey]VariantKey) sna
 		Experiment: string(x.Key), Version: x.Version, Variant: string(x.Promotion.Variant), Salt: x.Salt,
 		Before:   make(map[string]snapshot.Served, len(x.Promotion.Before)),
 		Holdback: x.Promotion.heldBack(&x.Policy), Reached: x.Promotion.reached(&x.Policy),
+	}
+	if x.compares() && p.Holdback > 0 {
+		p.Comparison = string(x.Key.comparison())
 	}
 	for _, t := range x.Touchpoints {
 		p.Touchpoints = append(p.Touchpoints, string(t))
@@ -141,39 +148,60 @@ func rollBack(c *Change, now time.Time) {
 		}
 	}
 	c.Promotion.RolledBackAt, c.Promotion.EndedAt = &now, &now
+	if c.Promotion.ReleasedAt == nil {
+		c.Promotion.ReleasedAt = &now
+	}
 	c.Experiment.Outcome = OutcomeRolledBack
 }
 
-// rampAll is the ramp job: it takes each promotion to its next step when that is due, and
-// ends it when its ramp and its holdback are over.
+// rampAll is the ramp job: it takes each promotion to its next step when that is due, unless
+// the winner is seen to harm, and ends it when its ramp and its holdback are over and nothing
+// is left to watch.
 func (e *Engine) rampAll(ctx context.Context) (int, error) {
-	c, err := e.store.Configuration(ctx)
-	if err != nil {
-		return 0, err
-	}
-	moved := 0
-	var failures []error
-	for i := range c.Promoted {
-		key := c.Promoted[i].Key
-		err := e.actAlone(ctx, key, func(c *Change) error {
-			if c.Promotion == nil || !c.Promotion.advance(&c.Experiment.Policy, e.now()) {
-				return Errorf(KindConflict, "not_due", "nothing to do for the promotion of %q", key)
+	return e.forEachPromoted(ctx, func(ctx context.Context, x *PromotedExperiment) (int, error) {
+		if !x.Promotion.due(&x.Experiment, e.now()) {
+			return 0, nil
+		}
+		if x.Promotion.ramping(&x.Policy) {
+			switch harm, err := e.rampHarm(ctx, x); {
+			case err != nil:
+				return 0, err
+			case harm != nil && harm.rollsBack():
+				return e.rollBackAlone(ctx, x.Key, harm.Reasons)
+			case harm != nil:
+				e.log.WarnContext(ctx, "ramp stands still: the winner harms, and the policy leaves it to a person",
+					"experiment", x.Key, "reason", harm.Reasons[0].Detail)
+				return 0, nil
+			}
+		}
+		return stepped(e.actAlone(ctx, x.Key, func(c *Change) error {
+			if c.Promotion == nil || !c.Promotion.advance(c.Experiment, e.now()) {
+				return Errorf(KindConflict, "not_due", "nothing to do for the promotion of %q", x.Key)
 			}
 			return nil
-		})
-		switch {
-		case err == nil:
-			moved++
-		case KindOf(err) != KindConflict:
-			failures = append(failures, fmt.Errorf("experiment %s: %w", key, err))
-		}
-	}
-	return moved, errors.Join(failures...)
+		}))
+	})
 }
+
+// stepped counts a change that was made. One that another worker has made is none.
+func stepped(err error) (int, error) {
+	switch {
+	case err == nil:
+		return 1, nil
+	case KindOf(err) == KindConflict:
+		return 0, nil
+	}
+	return 0, err
+}
+
+// due reports whether advance has something to do.
+func (p Promotion) due(x *Experiment, now time.Time) bool { return p.advance(x, now) }
 
 // advance makes the step that is due, if any. A late run makes one step, not several: each
 // is to be watched for as long as the policy says.
-func (p *Promotion) advance(policy *Policy, now time.Time) bool {
+func (p *Promotion) advance(x *Experiment, now time.Time) bool {
+	policy := &x.Policy
+	days := func(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 	switch {
 	case p.EndedAt != nil:
 		return false
@@ -183,11 +211,19 @@ func (p *Promotion) advance(policy *Policy, now time.Time) bool {
 		}
 		p.Step, p.SteppedAt = p.Step+1, now
 		if policy.Holdback == 0 && !p.ramping(policy) {
+			p.ReleasedAt, p.EndedAt = &now, &now
+		}
+		return true
+	case p.ReleasedAt == nil && now.Before(p.PromotedAt.Add(days(policy.HoldbackDays))):
+		return false
+	case p.ReleasedAt == nil:
+		p.ReleasedAt = &now
+		if !x.compares() {
 			p.EndedAt = &now
 		}
 		return true
-	case now.Before(p.PromotedAt.Add(time.Duration(policy.HoldbackDays) * 24 * time.Hour)):
-		return false
+	case now.Before(p.PromotedAt.Add(days(policy.HoldbackDays + x.horizon()))):
+		return false // the last who were held back have not matured
 	}
 	p.EndedAt = &now
 	return true

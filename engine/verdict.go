@@ -14,6 +14,7 @@ type caseFile struct {
 	experiment *Experiment
 	asOf       time.Time
 	first      *time.Time // first enrolment
+	promoted   bool       // all that is asked is whether the winner harms
 	healthy    bool
 	unhealthy  []Reason // what is wrong, in words
 	// contaminated is why promotion waits for a person, "" for nothing.
@@ -36,11 +37,11 @@ const (
 // verdict applies the rules and says what keeps the engine from acting on them.
 func (c *caseFile) verdict(r *Report) Verdict {
 	v := c.rules()
-	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl
+	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl || v.Action == ActionRollback
 	if acts && c.experiment.Policy.Mode == ModeManual {
 		v.BlockedBy = append(v.BlockedBy, "manual_mode")
 	}
-	if v.Action == ActionContinue {
+	if v.Action == ActionContinue && !c.promoted {
 		v.ProjectedAt = c.projected(r)
 	}
 	return v
@@ -49,6 +50,9 @@ func (c *caseFile) verdict(r *Report) Verdict {
 // rules are, first match: unhealthy data, burn-in, harm, promotion, the
 // end of the plan, go on.
 func (c *caseFile) rules() Verdict {
+	if c.promoted {
+		return c.watch()
+	}
 	if !c.healthy {
 		return Verdict{Action: ActionFixHealth, Reasons: c.unhealthy, BlockedBy: []string{}}
 	}
@@ -127,10 +131,7 @@ func (c *caseFile) projected(r *Report) *time.Time {
 	if c.first == nil {
 		return nil
 	}
-	horizon := 0
-	for _, m := range c.experiment.Frozen[:len(c.experiment.Metrics.Primary)] {
-		horizon = max(horizon, m.Window.ToDay)
-	}
+	horizon := c.experiment.horizon()
 	days := math.Inf(1) // after the first enrolment
 	planned := float64(max(c.plan.PlannedCustomers, 0) * len(c.experiment.Variants))
 	if n := sumOf(r.Customers); n > 0 && planned > 0 {
@@ -205,6 +206,11 @@ func (x *Experiment) burnIn(v Variant) int64 {
 
 func (c *caseFile) burnIn(a *assessment) int64 {
 	treatment, _ := c.experiment.Variant(a.treatment.variant)
+	// Few customers make an arm look worse than it is. Where these are control's, that can hide
+	// harm and not invent it.
+	if c.promoted && c.experiment.Control().Weight <= treatment.Weight {
+		return burnIn
+	}
 	return c.experiment.burnIn(treatment)
 }
 

@@ -102,7 +102,7 @@ func customer(ctx context.Context, tx *sqlx.Tx, id engine.CustomerID) (*engine.C
 	var rows []enrolmentRow
 	if err := tx.SelectContext(ctx, &rows, `
 		SELECT customer_id, experiment, variant, assignment_key, enrolled_at, channel, touchpoint, position, contaminated
-		FROM enrolments WHERE customer_id = $1 ORDER BY enrolled_at, experiment`, person); err != nil {
+		FROM enrolments WHERE customer_id = $1 AND experiment NOT LIKE '%/holdback' ORDER BY enrolled_at, experiment`, person); err != nil {
 		return nil, err
 	}
 	c.Enrolments = enrolmentsOf(rows)

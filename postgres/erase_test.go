@@ -142,7 +142,7 @@ func TestWhatWasErasedDoesNotCountAgain(t *testing.T) {
 	exposure := func(c, id string) engine.Exposure {
 		entry := enrolment(c, "warm", start)
 		entry.Experiment, entry.KnownUpTo = "seen", math.MaxInt64
-		return engine.Exposure{ID: id, Customer: engine.CustomerID(c), Touchpoint: "mail", OccurredAt: start, Enrols: &entry}
+		return engine.Exposure{ID: id, Customer: engine.CustomerID(c), Touchpoint: "mail", OccurredAt: start, Enrols: []engine.Enrolment{entry}}
 	}
 	external := func(c string, at time.Time) engine.Enrolment {
 		entry := enrolment(c, "warm", at)
@@ -204,7 +204,7 @@ func TestWhatWasEnrolledInIgnoranceIsDropped(t *testing.T) {
 		t.Errorf("before it knew (-want +got):\n%s", diff)
 	}
 	entry := at("a", "a", erased-1)
-	must(s.InsertExposures(t.Context(), []engine.Exposure{{ID: "e", Customer: "a", Touchpoint: "mail", OccurredAt: start, Enrols: &entry}}))(t)
+	must(s.InsertExposures(t.Context(), []engine.Exposure{{ID: "e", Customer: "a", Touchpoint: "mail", OccurredAt: start, Enrols: []engine.Enrolment{entry}}}))(t)
 	if n := count(t, s, `SELECT count(*) FROM enrolments`); n != 1 {
 		t.Errorf("%d enrolments, want that of c", n)
 	}

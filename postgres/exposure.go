@@ -50,8 +50,8 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 	}
 	var enrolments []engine.Enrolment
 	for i, x := range exposures {
-		if x.Enrols != nil && statuses[i] != engine.RowConflict {
-			enrolments = append(enrolments, *x.Enrols)
+		if statuses[i] != engine.RowConflict {
+			enrolments = append(enrolments, x.Enrols...)
 		}
 	}
 	if len(enrolments) == 0 {

@@ -185,7 +185,7 @@ func TestKnownCustomersDoNotWaitForTheLedger(t *testing.T) {
 func TestExposuresEnrolInTheSameTransaction(t *testing.T) {
 	s := newStore(t)
 	entry := engine.Enrolment{Customer: "a", Experiment: "x", Variant: "warm", AssignmentKey: "a", EnrolledAt: start}
-	x := engine.Exposure{ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start, Enrols: &entry}
+	x := engine.Exposure{ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start, Enrols: []engine.Enrolment{entry}}
 	for i, want := range []engine.RowStatus{accepted, duplicate} {
 		got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}))(t)
 		if len(got) != 1 || got[0] != want {
@@ -195,7 +195,7 @@ func TestExposuresEnrolInTheSameTransaction(t *testing.T) {
 	// What is rejected enrols nobody.
 	elsewhere := entry
 	elsewhere.Experiment = "y"
-	x.OccurredAt, x.Enrols = start.Add(time.Hour), &elsewhere
+	x.OccurredAt, x.Enrols = start.Add(time.Hour), []engine.Enrolment{elsewhere}
 	if got := must(s.InsertExposures(t.Context(), []engine.Exposure{x}))(t); got[0] != conflict {
 		t.Errorf("another time under the id: %v, want a conflict", got)
 	}
@@ -204,15 +204,15 @@ func TestExposuresEnrolInTheSameTransaction(t *testing.T) {
 	late, early = entry, entry
 	late.Customer, early.Customer, late.EnrolledAt = "c", "c", start.Add(time.Hour)
 	must(s.InsertExposures(t.Context(), []engine.Exposure{
-		{ID: "late", Customer: "c", Touchpoint: "mail", OccurredAt: late.EnrolledAt, Enrols: &late},
-		{ID: "early", Customer: "c", Touchpoint: "mail", OccurredAt: start, Enrols: &early},
+		{ID: "late", Customer: "c", Touchpoint: "mail", OccurredAt: late.EnrolledAt, Enrols: []engine.Enrolment{late}},
+		{ID: "early", Customer: "c", Touchpoint: "mail", OccurredAt: start, Enrols: []engine.Enrolment{early}},
 	}))(t)
 	if n := count(t, s, `SELECT count(*) FROM enrolments WHERE customer_id = 'c' AND enrolled_at = $1`, start); n != 1 {
 		t.Error("the later of two exposures enrolled")
 	}
 	// A batch that cannot be stored enrols nobody: NUL is no text for PostgreSQL.
 	entry.Customer = "b"
-	bad := engine.Exposure{ID: "e2", Customer: "b\x00", Touchpoint: "mail", OccurredAt: start, Enrols: &entry}
+	bad := engine.Exposure{ID: "e2", Customer: "b\x00", Touchpoint: "mail", OccurredAt: start, Enrols: []engine.Enrolment{entry}}
 	if _, err := s.InsertExposures(t.Context(), []engine.Exposure{bad}); err == nil {
 		t.Error("NUL was stored")
 	}

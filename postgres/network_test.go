@@ -152,7 +152,7 @@ func TestLostReplies(t *testing.T) {
 		{"InsertExposures", func(ctx context.Context, s *Store) error {
 			_, err := s.InsertExposures(ctx, []engine.Exposure{{
 				ID: "e1", Customer: "a", Touchpoint: "mail", OccurredAt: start,
-				Enrols: &engine.Enrolment{Customer: "a", Experiment: "there", Variant: "warm", EnrolledAt: start},
+				Enrols: []engine.Enrolment{{Customer: "a", Experiment: "there", Variant: "warm", EnrolledAt: start}},
 			}})
 			return err
 		}, `SELECT count(*) FROM exposures JOIN enrolments USING (customer_id)`, 0},

@@ -20,6 +20,7 @@ type promotionRow struct {
 	PromotedAt   time.Time    `db:"promoted_at"`
 	Step         int          `db:"step"`
 	SteppedAt    time.Time    `db:"stepped_at"`
+	ReleasedAt   sql.NullTime `db:"released_at"`
 	EndedAt      sql.NullTime `db:"ended_at"`
 	RolledBackAt sql.NullTime `db:"rolled_back_at"`
 }
@@ -27,7 +28,7 @@ type promotionRow struct {
 func (r *promotionRow) promotion() (*engine.Promotion, error) {
 	p := &engine.Promotion{
 		Variant: engine.VariantKey(r.Variant), PromotedAt: r.PromotedAt, Step: r.Step, SteppedAt: r.SteppedAt,
-		EndedAt: timeOf(r.EndedAt), RolledBackAt: timeOf(r.RolledBackAt),
+		ReleasedAt: timeOf(r.ReleasedAt), EndedAt: timeOf(r.EndedAt), RolledBackAt: timeOf(r.RolledBackAt),
 	}
 	return p, json.Unmarshal(r.Before, &p.Before)
 }
@@ -35,7 +36,7 @@ func (r *promotionRow) promotion() (*engine.Promotion, error) {
 func loadPromotion(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*engine.Promotion, error) {
 	var r promotionRow
 	err := tx.GetContext(ctx, &r, `
-		SELECT experiment, variant, served_before, promoted_at, step, stepped_at, ended_at, rolled_back_at
+		SELECT experiment, variant, served_before, promoted_at, step, stepped_at, released_at, ended_at, rolled_back_at
 		FROM promotions WHERE experiment = $1`, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // most experiments have no promotion
@@ -69,11 +70,12 @@ func savePromotions(ctx context.Context, tx *sqlx.Tx, c *engine.Change) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO promotions (experiment, variant, served_before, promoted_at, step, stepped_at, ended_at, rolled_back_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		INSERT INTO promotions
+			(experiment, variant, served_before, promoted_at, step, stepped_at, released_at, ended_at, rolled_back_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (experiment) DO UPDATE SET step = excluded.step, stepped_at = excluded.stepped_at,
-			ended_at = excluded.ended_at, rolled_back_at = excluded.rolled_back_at`,
-		c.Experiment.Key, p.Variant, before, p.PromotedAt, p.Step, p.SteppedAt, p.EndedAt, p.RolledBackAt)
+			released_at = excluded.released_at, ended_at = excluded.ended_at, rolled_back_at = excluded.rolled_back_at`,
+		c.Experiment.Key, p.Variant, before, p.PromotedAt, p.Step, p.SteppedAt, p.ReleasedAt, p.EndedAt, p.RolledBackAt)
 	return err
 }
 
@@ -87,7 +89,8 @@ func selectPromoted(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) ([]e
 	}
 	var promotions []promotionRow
 	if err := tx.SelectContext(ctx, &promotions, `
-		SELECT p.experiment, p.variant, p.served_before, p.promoted_at, p.step, p.stepped_at, p.ended_at, p.rolled_back_at
+		SELECT p.experiment, p.variant, p.served_before, p.promoted_at, p.step, p.stepped_at, p.released_at, p.ended_at,
+			p.rolled_back_at
 		FROM promotions p JOIN experiments x ON x.key = p.experiment
 		WHERE x.key <> $1 AND CASE WHEN $1 = '' THEN p.ended_at IS NULL ELSE x.touchpoints && $2 END
 		ORDER BY p.promoted_at, p.experiment`, key, pq.Array(touchpoints)); err != nil {

@@ -76,6 +76,7 @@ func (s *Snapshot) Assign(touchpoint string, c *Customer) (answer Answer, ok boo
 	}
 	for _, p := range at.promotions {
 		if answer, ok := p.holdsBack(at, c); ok {
+			answer.Compared = at.compares(c)
 			return answer, true
 		}
 	}
@@ -90,7 +91,9 @@ func (s *Snapshot) Assign(touchpoint string, c *Customer) (answer Answer, ok boo
 			reason = NotEligible
 		}
 	}
-	return at.own(c, reason), true
+	answer = at.own(c, reason)
+	answer.Compared = at.compares(c)
+	return answer, true
 }
 
 func (at *place) override(c *Customer) (Answer, bool) {
@@ -201,6 +204,41 @@ func (p *promotion) holdsBack(at *place, c *Customer) (Answer, bool) {
 		answer.Content = before.Content
 	}
 	return answer, true
+}
+
+// compares are the comparisons that this contact makes the customer part of: of those who
+// meet a promotion first after it was made, the ones held back with all others, whether or
+// not the ramp has come to them yet. On both sides they are left out whom a running test
+// has a slot for, as later tests take in nobody who is held back.
+func (at *place) compares(c *Customer) (entries []Entry) {
+	for _, p := range at.promotions {
+		if _, replaced := p.Before[at.Key]; p.Comparison == "" || !replaced {
+			continue
+		}
+		n, arm := p.share(c)
+		if _, _, known := c.Person.Enrolled(p.Comparison); !known && arm == "" && !at.takes(c) {
+			entry := Entry{Comparison: p.Comparison, Arm: PromotedArm, Key: c.Person.Key()}
+			if n < p.Holdback {
+				entry.Arm = HeldBackArm
+			}
+			entries = append(entries, entry)
+		}
+		if n >= 0 && n < p.Holdback {
+			break // from here on they meet no promotion
+		}
+	}
+	return entries
+}
+
+// takes reports whether a test here has the customer's slot and would let them in, were they
+// not held back.
+func (at *place) takes(c *Customer) bool {
+	for _, x := range at.tests {
+		if x.Slots.Contains(c.slot(x.LayerSalt)) {
+			return x.Paused || x.Audience == nil || x.Audience.Matches(c.Know.Attributes(), at.Channel)
+		}
+	}
+	return false
 }
 
 // own is what the touchpoint gives to who is in no test: its content, unless a winner is

@@ -62,7 +62,20 @@ type Promotion struct {
 	Before      map[string]Served // by touchpoint: what the winner replaced
 	Holdback    int               // customers with p below it are held back, of 10,000
 	Reached     int               // customers with p below it have the winner, of 10,000
+	// Comparison is the name under which those who meet the promotion first are enrolled to be
+	// compared, as HeldBackArm or PromotedArm; empty: nobody is.
+	Comparison string
 }
+
+// The arms of a comparison of those who are held back from a winner with all others.
+const (
+	HeldBackArm = "held_back"
+	PromotedArm = "promoted"
+)
+
+// PromotionSalt is what the salt of an experiment ends in when it draws the order of its
+// promotion.
+const PromotionSalt = "/promotion"
 
 // Served is what a touchpoint served before a promotion.
 type Served struct {
@@ -107,7 +120,8 @@ const (
 
 // An Answer is what a customer gets at a touchpoint. Experiment, Version and Variant are
 // empty where none applies. Enrol is set when this contact makes the customer part of the
-// test, under the assignment key Key.
+// test, under the assignment key Key. Compared are the comparisons of promotions that it
+// makes the customer part of.
 type Answer struct {
 	Content    json.RawMessage
 	Experiment string
@@ -116,4 +130,8 @@ type Answer struct {
 	Reason     Reason
 	Enrol      bool
 	Key        string
+	Compared   []Entry
 }
+
+// An Entry is an enrolment in the comparison of a promotion.
+type Entry struct{ Comparison, Arm, Key string }

@@ -136,7 +136,7 @@ func (s *Snapshot) addPromotion(p Promotion) error {
 	if p.Salt == "" || p.Holdback < 0 || p.Holdback > p.Reached || p.Reached > assign.SlotCount {
 		return fmt.Errorf("snapshot: promotion of %s has no salt or reaches %d past a holdback of %d", p.Experiment, p.Reached, p.Holdback)
 	}
-	running := &promotion{p, p.Salt + "/promotion"}
+	running := &promotion{p, p.Salt + PromotionSalt}
 	for _, key := range p.Touchpoints {
 		if at := s.touchpoints[key]; at != nil { // a touchpoint may have been deleted since
 			at.promotions = append(at.promotions, running)
