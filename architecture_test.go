@@ -229,7 +229,13 @@ func TestWritesNeedATransaction(t *testing.T) {
 			}
 			if strings.HasPrefix(method.Sel.Name, "Exec") || strings.HasPrefix(method.Sel.Name, "MustExec") {
 				checked++
-				if on, ok := method.X.(*ast.Ident); !ok || on.Name != "tx" {
+				on := method.X
+				if statement, ok := on.(*ast.CallExpr); ok { // tx.StmtxContext(…).ExecContext
+					if of, ok := statement.Fun.(*ast.SelectorExpr); ok && of.Sel.Name == "StmtxContext" {
+						on = of.X
+					}
+				}
+				if on, ok := on.(*ast.Ident); !ok || on.Name != "tx" {
 					t.Errorf("%s: a write outside a transaction", set.Position(call.Pos()))
 				}
 			}

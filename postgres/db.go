@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -27,6 +28,9 @@ type Store struct {
 	bulk  *sqlx.DB // batches, measuring and reports
 	locks *sqlx.DB // one connection for each job that runs: it holds the job's lock
 	dsn   string   // for the listener, which has a connection of its own
+
+	preparing  sync.Mutex
+	statements map[string]*sqlx.Stmt // of the bulk pool, by their text
 
 	events     queue[eventRow]
 	exposures  queue[engine.Exposure]
@@ -64,10 +68,14 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{hot: hot, bulk: bulk, locks: locks, dsn: dsn}
-	s.events.store, s.events.insert = s, exceptErased(insertEvents, traceOfEvent)
-	s.exposures.store, s.exposures.insert = s, exceptErased(insertExposures, traceOfExposure)
-	s.enrolments.store, s.enrolments.insert = s, insertKnown
+	s := &Store{hot: hot, bulk: bulk, locks: locks, dsn: dsn, statements: map[string]*sqlx.Stmt{}}
+	s.events = queue[eventRow]{
+		store: s, lanes: 2, open: openLane, insert: exceptErased(s.insertEvents, traceOfEvent), close: s.closeLane,
+	}
+	s.exposures = queue[engine.Exposure]{
+		store: s, lanes: 1, open: alone, insert: exceptErased(insertExposures, traceOfExposure), close: published,
+	}
+	s.enrolments = queue[engine.Enrolment]{store: s, lanes: 1, open: alone, insert: insertKnown, close: published}
 	return s, nil
 }
 
@@ -238,6 +246,8 @@ func nextPosition(ctx context.Context, tx *sqlx.Tx) (int64, error) {
 // nextPositions is nextPosition for at most n rows that have each their own: it answers the
 // first of n positions that nobody else has.
 func nextPositions(ctx context.Context, tx *sqlx.Tx, n int64) (first int64, err error) {
-	err = tx.GetContext(ctx, &first, `UPDATE ingest_position SET value = value + $1 RETURNING value - $1 + 1`, n)
+	err = tx.GetContext(ctx, &first, `
+		WITH ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0))
+		UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 + 1`, n, ledgerLock)
 	return first, err
 }

@@ -37,7 +37,7 @@ func rowOf(e *engine.Event) eventRow {
 	return r
 }
 
-func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int64) ([]engine.RowStatus, error) {
+func (s *Store) insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int64) ([]engine.RowStatus, error) {
 	b := newBodies(len(events))
 	columns := make([]column, 7)
 	for i := range columns {
@@ -52,7 +52,7 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int
 	}
 	// In the order of the key, which is a third faster than any other; of one key in the
 	// batch's order, so that the first counts.
-	inserted, err := tx.ExecContext(ctx, `
+	statement, err := s.prepared(ctx, `
 		INSERT INTO events (customer_id, id, type, occurred_at, value, currency, channel, touchpoint,
 			properties, digest, position)
 		SELECT coalesce(identities.person, new.customer_id), new.id, new.type, new.occurred_at, new.value,
@@ -63,7 +63,11 @@ func insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int
 			AS new (customer_id, id, type, occurred_at, value, currency, channel, touchpoint, properties, digest, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
 		ORDER BY 1, 2, new.n
-		ON CONFLICT (customer_id, id) DO NOTHING`,
+		ON CONFLICT (customer_id, id) DO NOTHING`)
+	if err != nil {
+		return nil, err
+	}
+	inserted, err := tx.StmtxContext(ctx, statement).ExecContext(ctx,
 		b.customers, b.ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6],
 		pq.Array(b.digests), first)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 )
 
 // The tables of the ledger have a customer_id: the bytewise smallest identifier of the person.
-// A statement that brings rows in takes the ledger's lock first ([nextPosition]) and then
-// resolves the identifiers it was sent, so that it cannot pass a link on its way in.
+// A statement that brings rows in takes the ledger's lock first ([nextPosition], or with
+// others of its kind [openLane]) and then resolves the identifiers it was sent, so that it
+// cannot pass a link on its way in.
 
 // stampLayout writes times into arrays of text, which are cast to timestamptz[].
 const stampLayout = "2006-01-02T15:04:05.999999Z"

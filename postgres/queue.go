@@ -11,23 +11,33 @@ import (
 
 const (
 	// groupRows bounds how long one transaction holds the ledger's lock, so that a large
-	// import lets others in between. Groups of a hundred are about as fast as larger ones.
+	// import lets others in between. Groups of a hundred are about as fast as larger ones. It is
+	// the size of a lane's block of positions too, also of those of other servers: it stays.
 	groupRows = 1000
 	// maxQueued bounds the rows that wait in memory.
 	maxQueued = 100_000
+	// laneRows are worth another transaction beside the one that is under way. Fewer wait for
+	// its end and go in together.
+	laneRows = 250
 )
 
 // A queue commits the rows of many requests together: what arrives while a transaction is
-// under way goes into the next one. A request is answered after its commit. Rows go in in
+// under way goes into the next one, or, where it is much, into another beside it, in as many
+// lanes as there are. A request is answered after its commit. The rows of one caller go in in
 // the order they came.
 type queue[T any] struct {
-	store  *Store
+	store *Store
+	lanes int // transactions at once, at most
+	// open takes the positions of a transaction, insert writes its rows, close publishes them.
+	open   func(ctx context.Context, tx *sqlx.Tx) (first int64, err error)
 	insert insertion[T]
+	close  func(ctx context.Context, tx *sqlx.Tx, first int64) error
 
 	mu      sync.Mutex
 	waiting []*request[T]
-	rows    int // waiting
-	writing bool
+	ready   int // rows of those that wait
+	rows    int // ready, and those that follow them
+	writing int // lanes
 	writers sync.WaitGroup
 }
 
@@ -35,6 +45,7 @@ type queue[T any] struct {
 type request[T any] struct {
 	ctx      context.Context // of the caller who waits: a request that was given up is not written
 	rows     []T
+	next     *request[T] // of the same caller: it waits until this one is answered
 	statuses []engine.RowStatus
 	err      error
 	done     chan struct{} // closed when statuses or err stand
@@ -43,17 +54,23 @@ type request[T any] struct {
 // put waits until the rows are committed, or ctx ends. What was not answered may be in all
 // the same; sent again, it counts as duplicates.
 func (q *queue[T]) put(ctx context.Context, rows []T) ([]engine.RowStatus, error) {
-	var requests []*request[T]
-	for len(rows) > 0 {
-		n := min(len(rows), groupRows)
-		requests = append(requests, &request[T]{ctx: ctx, rows: rows[:n], done: make(chan struct{})})
-		rows = rows[n:]
+	if len(rows) == 0 {
+		return []engine.RowStatus{}, nil
 	}
-	if err := q.enqueue(requests); err != nil {
+	first := &request[T]{ctx: ctx, done: make(chan struct{})}
+	for last := first; ; last = last.next {
+		n := min(len(rows), groupRows)
+		last.rows, rows = rows[:n], rows[n:]
+		if len(rows) == 0 {
+			break
+		}
+		last.next = &request[T]{ctx: ctx, done: make(chan struct{})}
+	}
+	if err := q.enqueue(first); err != nil {
 		return nil, err
 	}
 	statuses := []engine.RowStatus{}
-	for _, r := range requests {
+	for r := first; r != nil; r = r.next {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
@@ -67,9 +84,10 @@ func (q *queue[T]) put(ctx context.Context, rows []T) ([]engine.RowStatus, error
 	return statuses, nil
 }
 
-func (q *queue[T]) enqueue(requests []*request[T]) error {
+// enqueue lets a request wait, and those that follow it.
+func (q *queue[T]) enqueue(first *request[T]) error {
 	n := 0
-	for _, r := range requests {
+	for r := first; r != nil; r = r.next {
 		n += len(r.rows)
 	}
 	q.mu.Lock()
@@ -77,21 +95,41 @@ func (q *queue[T]) enqueue(requests []*request[T]) error {
 	if q.rows > 0 && q.rows+n > maxQueued {
 		return engine.Errorf(engine.KindUnavailable, "ledger_busy", "%d rows wait to be written: try again", q.rows)
 	}
-	q.waiting, q.rows = append(q.waiting, requests...), q.rows+n
-	if len(q.waiting) > 0 && !q.writing {
-		q.writing = true
-		q.writers.Go(q.write)
-	}
+	q.rows += n
+	q.wait(first)
 	return nil
 }
 
-// write commits group after group until nothing waits.
+// wait lets a request wait for a writer. q.mu is held.
+func (q *queue[T]) wait(r *request[T]) {
+	q.waiting, q.ready = append(q.waiting, r), q.ready+len(r.rows)
+	if q.writing < q.wanted() {
+		q.writing++
+		q.writers.Go(q.write)
+	}
+}
+
+// wanted is how many writers there is work for. q.mu is held.
+func (q *queue[T]) wanted() int {
+	switch {
+	case len(q.waiting) == 0:
+		return 0
+	case q.ready < laneRows:
+		return 1
+	default:
+		return q.lanes
+	}
+}
+
+// write commits group after group until there is no work for it.
 func (q *queue[T]) write() {
 	for q.pending() {
 		var group []*request[T]
 		statuses, err := q.transact(func() []T {
 			// Taken under the ledger's lock, as late as can be, so that it is as large as can be.
-			group = q.take()
+			if group == nil {
+				group = q.take()
+			}
 			return rowsOf(group)
 		})
 		if group == nil {
@@ -101,12 +139,15 @@ func (q *queue[T]) write() {
 	}
 }
 
-// pending reports whether something waits. Without, writing has ended.
+// pending reports whether there is work for this writer. Without, it has ended.
 func (q *queue[T]) pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.writing = len(q.waiting) > 0
-	return q.writing
+	if q.writing > q.wanted() {
+		q.writing--
+		return false
+	}
+	return true
 }
 
 // take takes what waits, up to the rows of one group. What was given up is left out.
@@ -114,22 +155,29 @@ func (q *queue[T]) take() []*request[T] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	group := []*request[T]{}
-	rows, taken := 0, 0
-	for _, r := range q.waiting {
-		if rows+len(r.rows) > groupRows {
-			break
-		}
-		taken++
+	rows := 0
+	for len(q.waiting) > 0 && rows+len(q.waiting[0].rows) <= groupRows {
+		r := q.waiting[0]
+		q.waiting[0] = nil
+		q.waiting = q.waiting[1:]
 		rows += len(r.rows)
+		q.ready -= len(r.rows)
+		q.rows -= len(r.rows)
 		if r.err = r.ctx.Err(); r.err != nil {
-			close(r.done)
+			q.done(r)
 			continue
 		}
 		group = append(group, r)
 	}
-	clear(q.waiting[:taken])
-	q.waiting, q.rows = q.waiting[taken:], q.rows-rows
 	return group
+}
+
+// done tells the caller of a request. What follows waits from now on. q.mu is held.
+func (q *queue[T]) done(r *request[T]) {
+	if r.next != nil {
+		q.wait(r.next)
+	}
+	close(r.done)
 }
 
 func rowsOf[T any](group []*request[T]) []T {
@@ -143,16 +191,31 @@ func rowsOf[T any](group []*request[T]) []T {
 // transact writes rows in one transaction. It asks for them when it has the ledger's lock.
 func (q *queue[T]) transact(rows func() []T) (statuses []engine.RowStatus, err error) {
 	ctx := context.Background() // of no single caller
-	err = q.store.inTx(ctx, q.store.bulk, func(tx *sqlx.Tx) error {
-		first, err := nextPositions(ctx, tx, groupRows) // how many rows there will be is not known before
-		if err != nil {
-			return err
+	for range maxAttempts {
+		err = q.store.inTx(ctx, q.store.bulk, func(tx *sqlx.Tx) error {
+			first, err := q.open(ctx, tx)
+			if err != nil {
+				return err
+			}
+			taken := rows()
+			if len(taken) == 0 {
+				return nil
+			}
+			if statuses, err = q.insert(ctx, tx, taken, first); err != nil {
+				return err
+			}
+			return q.close(ctx, tx, first)
+		})
+		if !contended(err) {
+			break
 		}
-		statuses, err = q.insert(ctx, tx, rows(), first)
-		return err
-	})
+	}
 	return statuses, err
 }
+
+// maxAttempts is how often a transaction is tried that another lane gets in the way of. It
+// takes two events of one id in two lanes, or a commit between two statements.
+const maxAttempts = 5
 
 // answer tells the callers of a group. Where it failed for something in the rows, each
 // request is tried again by itself.
@@ -167,7 +230,9 @@ func (q *queue[T]) answer(group []*request[T], statuses []engine.RowStatus, err 
 		default:
 			r.statuses, statuses = statuses[:len(r.rows)], statuses[len(r.rows):]
 		}
-		close(r.done)
+		q.mu.Lock()
+		q.done(r)
+		q.mu.Unlock()
 	}
 }
 

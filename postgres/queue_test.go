@@ -32,7 +32,7 @@ func rowsOfEvents(events []engine.Event) (rows []eventRow) {
 func queued(ctx context.Context, t *testing.T, s *Store, events ...engine.Event) *request[eventRow] {
 	t.Helper()
 	r := &request[eventRow]{ctx: ctx, rows: rowsOfEvents(events), done: make(chan struct{})}
-	if err := s.events.enqueue([]*request[eventRow]{r}); err != nil {
+	if err := s.events.enqueue(r); err != nil {
 		t.Fatal(err)
 	}
 	return r

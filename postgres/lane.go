@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"github.com/perennial-engine/perennial/engine"
+)
+
+// Transactions of events go side by side, in lanes: one waits for the disk while another
+// writes its rows. Three locks keep the order that everybody else relies on.
+//
+//   - The ledger's lock, which a lane shares with other lanes and everybody else has alone:
+//     no link or erasure comes between the reading of identities and the commit.
+//   - The block's lock. A lane takes the next groupRows positions behind the newest that
+//     nobody has taken: those of blocks under way are locked, those of earlier ones are not
+//     beyond the newest position any more.
+//   - The lock of the block before, at the end: it is let go of when that block is in or given
+//     up. So blocks become visible in their order, and everything up to the newest position is
+//     the same set for ever.
+//
+// All of them end with the transaction, also when its process dies.
+const (
+	ledgerLock = 0x70656c65 // class of the ledger's lock, which is number 0
+	blockLock  = 0x70656c62 // class of the blocks' locks, each numbered as its last position
+)
+
+// errOvertaken is about a block that was written by another transaction before it was locked.
+var errOvertaken = engine.Errorf(engine.KindUnavailable, "ledger_busy", "another transaction took the same ingest positions: try again")
+
+// contended reports whether a transaction failed for another lane's sake: tried again it
+// finds what the other has written.
+func contended(err error) bool {
+	return errors.Is(err, errOvertaken) || pq.As(err, pqerror.TRDeadlockDetected) != nil
+}
+
+// openLane takes the ledger's lock, shared, and a block of groupRows positions: it answers
+// the first. Each statement sees what was committed when it began, in one round trip.
+func openLane(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT pg_advisory_xact_lock_shared(1885695077, 0);
+		SELECT last FROM (SELECT value + 1000 * n AS last FROM ingest_position, generate_series(1, 1000) AS n) AS block
+		WHERE pg_try_advisory_xact_lock(1885695074, CAST(last % 2147483647 AS integer)) LIMIT 1;
+		SELECT value FROM ingest_position`)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var last, newest sql.NullInt64
+	for _, into := range []any{new(sql.NullString), &last, &newest} {
+		for rows.Next() {
+			if err := rows.Scan(into); err != nil {
+				return 0, err
+			}
+		}
+		rows.NextResultSet()
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	if !last.Valid || newest.Int64 >= last.Int64 {
+		return 0, errOvertaken
+	}
+	return last.Int64 - groupRows + 1, nil
+}
+
+// closeLane waits until the block before is in or given up, and makes this one the newest.
+func (s *Store) closeLane(ctx context.Context, tx *sqlx.Tx, first int64) error {
+	statement, err := s.prepared(ctx, `
+		WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, CAST(CAST($2 AS bigint) % 2147483647 AS integer)))
+		UPDATE ingest_position SET value = $3 FROM turn WHERE value < $4`)
+	if err != nil {
+		return err
+	}
+	result, err := tx.StmtxContext(ctx, statement).ExecContext(ctx, blockLock, first-1, first+groupRows-1, first)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(err, errOvertaken)
+	}
+	return nil
+}
+
+// prepared is a statement that the bulk pool's connections parse once each.
+func (s *Store) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	if known, ok := s.statements[query]; ok {
+		return known, nil
+	}
+	statement, err := s.bulk.PreparexContext(ctx, query) //nolint:sqlclosecheck // it lasts as long as the pool
+	if err == nil {
+		s.statements[query] = statement
+	}
+	return statement, err
+}
+
+// alone opens a transaction that has the ledger for itself and writes up to groupRows rows:
+// how many there will be is not known before.
+func alone(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
+	return nextPositions(ctx, tx, groupRows)
+}
+
+// published is the end of a transaction that has published its positions already, nobody
+// else being able to read them before its commit.
+func published(context.Context, *sqlx.Tx, int64) error { return nil }
