@@ -68,6 +68,9 @@ func malformed(code string, pointer jsontext.Pointer, format string, args ...any
 	e := engine.Errorf(engine.KindMalformed, code, format, args...)
 	if pointer != "" {
 		e.Fields = []engine.FieldError{{Pointer: string(pointer), Detail: e.Message}}
+		if code != "malformed_json" { // which says where by itself
+			e.Message = string(pointer) + " " + e.Message
+		}
 	}
 	return e
 }

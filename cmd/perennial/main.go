@@ -65,6 +65,7 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
   perennial import events orders.csv --map customer=card --map type=kind \
       --map occurred_at=date --map value=total --set currency=EUR
   perennial report welcome-tone`,
+		Version:          buildVersion().Version,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
