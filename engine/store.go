@@ -21,6 +21,7 @@ type Store interface {
 	Rates
 	Measures
 	Reports
+	Exports
 	Keys
 	Jobs
 	AuditLog
@@ -331,6 +332,20 @@ type Reports interface {
 	// stores it. It answers KindConflict when another worker has taken that look.
 	SaveComparison(ctx context.Context, r *Report) error
 	LatestComparison(ctx context.Context, key ExperimentKey) (*Report, error)
+}
+
+// Exports hands over many rows, in no order that is promised unless said, from one consistent
+// picture of the database. Of customers who are erased meanwhile no row follows. The database
+// bounds how many run at a time: one too many is KindUnavailable.
+type Exports interface {
+	ExportEvents(ctx context.Context, happened Period, out Output[Event]) error
+	// ExportEnrolments hands over those that count.
+	ExportEnrolments(ctx context.Context, of []Experiment, out Output[ExportedEnrolment]) error
+	// ExportMeasures brings the measures of the experiments up to date and hands over a value of
+	// each metric of theirs for each customer.
+	ExportMeasures(ctx context.Context, of []Experiment, out Output[MeasuredValue]) error
+	// ExportReports hands over those of one experiment or, of "", of all, by experiment and version.
+	ExportReports(ctx context.Context, of ExperimentKey, out Output[Report]) error
 }
 
 // Keys keeps API keys and the answers of idempotent creates.

@@ -24,10 +24,11 @@ import (
 
 // Store is the database behind an engine. Its methods are safe for concurrent use.
 type Store struct {
-	hot   *sqlx.DB // short statements that requests wait for
-	bulk  *sqlx.DB // batches, measuring and reports
-	locks *sqlx.DB // one connection for each job that runs: it holds the job's lock
-	dsn   string   // for the listener, which has a connection of its own
+	hot     *sqlx.DB // short statements that requests wait for
+	bulk    *sqlx.DB // batches, measuring and reports
+	exports *sqlx.DB // one connection for each export, for as long as its reader takes
+	locks   *sqlx.DB // one connection for each job that runs: it holds the job's lock
+	dsn     string   // for the listener, which has a connection of its own
 
 	preparing  sync.Mutex
 	statements map[string]*sqlx.Stmt // of the bulk pool, by their text
@@ -64,11 +65,15 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	exports, err := openPool(dsn, limits{exportsAtOnce, bulkLimits.statement, bulkLimits.silence})
+	if err != nil {
+		return nil, err
+	}
 	locks, err := openPool(dsn, hotLimits)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{hot: hot, bulk: bulk, locks: locks, dsn: dsn, statements: map[string]*sqlx.Stmt{}}
+	s := &Store{hot: hot, bulk: bulk, exports: exports, locks: locks, dsn: dsn, statements: map[string]*sqlx.Stmt{}}
 	s.events = queue[eventRow]{
 		store: s, lanes: 2, open: openLane, insert: exceptErased(s.insertEvents, traceOfEvent), close: s.closeLane,
 	}
@@ -166,12 +171,12 @@ func (s *Store) Close() error {
 	s.events.flush()
 	s.exposures.flush()
 	s.enrolments.flush()
-	return cmp.Or(s.hot.Close(), s.bulk.Close(), s.locks.Close())
+	return cmp.Or(s.hot.Close(), s.bulk.Close(), s.exports.Close(), s.locks.Close())
 }
 
 // Pools are the pools of connections by name, for those who watch them.
 func (s *Store) Pools() map[string]*sql.DB {
-	return map[string]*sql.DB{"hot": s.hot.DB, "bulk": s.bulk.DB, "locks": s.locks.DB}
+	return map[string]*sql.DB{"hot": s.hot.DB, "bulk": s.bulk.DB, "exports": s.exports.DB, "locks": s.locks.DB}
 }
 
 // Migrate applies the migrations that are missing and answers how many.
@@ -211,12 +216,17 @@ func (s *Store) inTx(ctx context.Context, pool *sqlx.DB, fn func(tx *sqlx.Tx) er
 }
 
 // inSnapshot runs fn on one consistent picture of the database, for reading only.
-func (s *Store) inSnapshot(ctx context.Context, pool *sqlx.DB, fn func(tx *sqlx.Tx) error) error {
-	return transact(ctx, pool, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
+func (s *Store) inSnapshot(ctx context.Context, on beginner, fn func(tx *sqlx.Tx) error) error {
+	return transact(ctx, on, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, fn)
 }
 
-func transact(ctx context.Context, pool *sqlx.DB, o *sql.TxOptions, fn func(tx *sqlx.Tx) error) (err error) {
-	tx, err := pool.BeginTxx(ctx, o)
+// A beginner is a pool, or one connection of it.
+type beginner interface {
+	BeginTxx(ctx context.Context, o *sql.TxOptions) (*sqlx.Tx, error)
+}
+
+func transact(ctx context.Context, on beginner, o *sql.TxOptions, fn func(tx *sqlx.Tx) error) (err error) {
+	tx, err := on.BeginTxx(ctx, o)
 	if err != nil {
 		return translate(err)
 	}

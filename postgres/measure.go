@@ -17,8 +17,12 @@ const measuringTries = 10
 // inPicture runs fn in one transaction on one picture of the ledger, and again from the
 // start when another process has changed what it was about to write.
 func (s *Store) inPicture(ctx context.Context, fn func(tx *sqlx.Tx) error) (err error) {
+	return inPictureOn(ctx, s.bulk, fn)
+}
+
+func inPictureOn(ctx context.Context, on beginner, fn func(tx *sqlx.Tx) error) (err error) {
 	for range measuringTries {
-		err = transact(ctx, s.bulk, &sql.TxOptions{Isolation: sql.LevelRepeatableRead}, func(tx *sqlx.Tx) error {
+		err = transact(ctx, on, &sql.TxOptions{Isolation: sql.LevelRepeatableRead}, func(tx *sqlx.Tx) error {
 			// The hash of a whole test fits. A page at random costs little more than the next one, on the
 			// disks of today: a few customers are found by the index rather than by reading the ledger.
 			if _, err := tx.ExecContext(ctx, `SET LOCAL work_mem = '64MB'; SET LOCAL random_page_cost = 1.1`); err != nil {
