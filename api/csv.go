@@ -112,24 +112,13 @@ func writeCSV(list []byte) ([]byte, error) {
 	var rows []map[string]string
 	for _, object := range objects {
 		row := map[string]string{}
-		d := jsontext.NewDecoder(bytes.NewReader(object))
-		if _, err := d.ReadToken(); err != nil {
-			return nil, err
-		}
-		for d.PeekKind() == '"' {
-			name, err := d.ReadToken()
-			if err != nil {
-				return nil, err
-			}
-			column := name.String()
+		if err := eachMember(object, func(column string, value jsontext.Value) {
 			if !slices.Contains(columns, column) {
 				columns = append(columns, column)
 			}
-			value, err := d.ReadValue()
-			if err != nil {
-				return nil, err
-			}
 			row[column] = cell(value)
+		}); err != nil {
+			return nil, err
 		}
 		rows = append(rows, row)
 	}
@@ -147,6 +136,27 @@ func writeCSV(list []byte) ([]byte, error) {
 	}
 	w.Flush()
 	return out.Bytes(), w.Error()
+}
+
+// eachMember hands over the members of an object in their order.
+func eachMember(object jsontext.Value, fn func(name string, value jsontext.Value)) error {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		fn(name, value)
+	}
+	return nil
 }
 
 var numberPattern = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)

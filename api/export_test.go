@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/perennial-engine/perennial/engine"
@@ -64,3 +66,6 @@ func DecodeQuestionForTest(body []byte) (customer, context []byte, err error) {
 	q, err := decodeQuestion(body)
 	return q.customer, q.context, err
 }
+
+// SetPaceForTest is how long a reader may take for a piece of a stream.
+func (s *Server) SetPaceForTest(d time.Duration) { s.pace = d }

@@ -251,7 +251,13 @@ func (d *openapi) check(t *testing.T, sent any, a *answer) {
 		t.Errorf("%s: the media type %q is not documented for %d", a.what, mediaType, a.status)
 		return
 	}
-	if strings.HasSuffix(mediaType, "json") {
+	if mediaType == ndjson { // the schema is that of a line
+		for line := range bytes.Lines(a.body) {
+			if err := d.validate(pointer+"/content/"+escape(mediaType)+"/schema", line); err != nil {
+				t.Errorf("%s: a line is not as documented: %v\n%s", a.what, err, short(string(line)))
+			}
+		}
+	} else if strings.HasSuffix(mediaType, "json") {
 		if err := d.validate(pointer+"/content/"+escape(mediaType)+"/schema", a.body); err != nil {
 			t.Errorf("%s: the answer is not as documented: %v\n%s", a.what, err, short(string(a.body)))
 		}

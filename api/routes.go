@@ -84,6 +84,10 @@ func (s *Server) routes() []route {
 		{post, "/v1/experiments/:key/reports", read, s.createReport, true, true},
 		{get, "/v1/decisions", read, s.listDecisions, false, false},
 		{get, "/v1/experiments/:key/decisions", read, s.listDecisions, false, false},
+		{get, "/v1/export/events", read, s.exportEvents, false, true},
+		{get, "/v1/export/enrolments", read, s.exportEnrolments, false, true},
+		{get, "/v1/export/measures", read, s.exportMeasures, false, true},
+		{get, "/v1/export/reports", read, s.exportReports, false, true},
 		{post, "/v1/plans/size", reading, s.sizePlan, false, true},
 
 		{post, "/v1/programs", author, notBuilt("programmes"), false, false},

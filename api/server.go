@@ -36,12 +36,13 @@ type Server struct {
 	version string
 	handler *gin.Engine
 	meters  *meters
+	pace    time.Duration // of those who read streams
 }
 
 // New makes a server.
 func New(c Config) (*Server, error) {
 	gin.SetMode(gin.ReleaseMode)
-	s := &Server{engine: c.Engine, log: c.Log, now: c.Now, random: c.Random, version: c.Version, handler: gin.New()}
+	s := &Server{engine: c.Engine, log: c.Log, now: c.Now, random: c.Random, version: c.Version, handler: gin.New(), pace: streamPace}
 	r := s.handler
 	r.UseRawPath, r.UnescapePathValues = true, true
 	r.HandleMethodNotAllowed = true
