@@ -24,7 +24,7 @@ type customerJSON struct {
 	Events      []eventCountJSON          `json:"events"`
 	Latest      []latestEventJSON         `json:"latest_events"`
 	Value       valueToDateJSON           `json:"value"`
-	Tier        *string                   `json:"tier"` // null: tiers are not computed
+	Tier        *string                   `json:"tier"`
 }
 
 type meetingJSON struct {
@@ -82,6 +82,7 @@ func (s *Server) customerOf(customer *engine.Customer) customerJSON {
 		Attributes: map[string]jsontext.Value{}, FirstSeen: utc(customer.FirstSeen),
 		IDConflicts: idConflicts(customer.IDConflicts),
 		Value:       valueToDateJSON{string(s.engine.Reporting()), customer.Gross.String(), customer.Net.String()},
+		Tier:        optional(customer.Tier()),
 	}
 	for name, value := range customer.Attributes {
 		j.Attributes[name] = jsontext.Value(value)

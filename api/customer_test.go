@@ -144,6 +144,58 @@ func TestCustomerView(t *testing.T) {
 	})
 }
 
+// TestTiers: the job tiers tells the customers of value apart, for the view, audiences and the
+// export. What a client writes stands before it, and what comes with a request before both.
+func TestTiers(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(welcomeTone, object{"traffic": 1, "audience": "customer.country == 'FR' && customer.ltv_tier != 'low'"}))
+	var orders []any
+	for i := range 10 {
+		customer := fmt.Sprint("c", i)
+		s.put("/v1/customers/"+customer, `{"attributes": {"country": "FR"}}`).is(http.StatusCreated)
+		orders = append(orders, and(order, object{"customer": customer, "value": 1 + i}))
+	}
+	s.post("/v1/events", events(orders...)).receipt(10, 0, 0)
+	reason := func(customer string, attributes object) any {
+		return s.post("/v1/assignments", object{
+			"customer": customer, "touchpoint": "welcome-email", "attributes": attributes, "record": false,
+		}).is(http.StatusOK).at("/reason")
+	}
+	if got := reason("c9", nil); got != "not_eligible" {
+		t.Errorf("%v before the job", got)
+	}
+	s.get("/v1/customers/c9").has(object{"/tier": nil})
+	s.post("/v1/jobs/tiers/run", nil, with(s.key("read"))).fails(http.StatusForbidden, "scope_missing")
+	if n := s.run("tiers"); n != 10 {
+		t.Errorf("%v written, want 10", n)
+	}
+	for customer, want := range map[string][2]string{"c9": {"high", "assigned"}, "c5": {"medium", "assigned"}, "c4": {"low", "not_eligible"}} {
+		s.get("/v1/customers/" + customer).has(object{"/tier": want[0], "/attributes": object{"country": "FR", "ltv_tier": want[0]}})
+		if got := reason(customer, nil); got != want[1] {
+			t.Errorf("%s is %v, want %s", customer, got, want[1])
+		}
+	}
+	if got := reason("c4", object{"ltv_tier": "high"}); got != "assigned" {
+		t.Errorf("%v with the request's own tier", got)
+	}
+	s.put("/v1/customers/c4", `{"attributes": {"ltv_tier": "platinum"}}`).is(http.StatusOK).has(object{"/tier": "platinum"})
+	if n := s.run("tiers"); n != 0 || reason("c4", nil) != "assigned" {
+		t.Errorf("%v written over a client's", n)
+	}
+	s.get("/v1/customers/c4/export").has(object{"/tables/customers/0/attributes/ltv_tier": "platinum"})
+	s.put("/v1/customers/c4", `{"attributes": {"ltv_tier": null}}`).is(http.StatusOK).has(object{"/tier": nil})
+	if n := s.run("tiers"); n != 1 {
+		t.Errorf("%v written after null", n)
+	}
+	s.get("/v1/customers/c4").has(object{"/tier": "low"})
+	s.delete("/v1/customers/c9").is(http.StatusNoContent)
+	if n := s.run("tiers"); n != 1 { // of 1 to 9 the limits are 5 and 7.4: c7, of 8, becomes high
+		t.Errorf("%v written after an erasure, want 1", n)
+	}
+	s.get("/v1/customers/c9").fails(http.StatusNotFound, "not_found")
+}
+
 // TestCustomerExport: every row of the person, and nothing of anybody else.
 func TestCustomerExport(t *testing.T) {
 	t.Parallel()

@@ -77,7 +77,7 @@ func TestLists(t *testing.T) {
 		{"/v1/experiments/test-0/reports", "/version", []string{"1", "2", "3", "4", "5"}},
 		{"/v1/decisions", "/experiment", newestFirst},
 		{"/v1/experiments/test-3/decisions", "/action", []string{"stop"}},
-		{"/v1/jobs", "/name", []string{"measure", "analyze", "decide", "ramp", "recompute", "webhooks"}},
+		{"/v1/jobs", "/name", []string{"measure", "analyze", "decide", "ramp", "holdback", "tiers", "recompute", "webhooks"}},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			s := s.in(t)

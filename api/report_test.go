@@ -177,6 +177,29 @@ func TestReportBySegment(t *testing.T) {
 	}
 }
 
+// TestReportByTier: customers are divided by what they were worth before enrolment, not by what
+// they became: of 1, 2 and 3, and nobody knows of the others.
+func TestReportByTier(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(mailing)
+	s.enrolled(map[string][]float64{"plain": {10, 20, 3000}, "warm": {20, 40, 60}})
+	var past []any
+	for customer, value := range map[string]int{"plain-0": 3, "plain-1": 1, "warm-0": 2} {
+		past = append(past, and(order, object{"id": "past", "customer": customer, "value": value, "occurred_at": "2025-12-31T00:00:00Z"}))
+	}
+	s.post("/v1/events", object{"events": past}).receipt(3, 0, 0)
+	s.run("tiers")
+	s.get("/v1/customers/plain-2").has(object{"/tier": "high"})
+	s.put("/v1/customers/plain-2", object{"attributes": object{"ltv_tier": "low"}}).is(http.StatusOK)
+	s.post("/v1/experiments/mailing/reports?segment=ltv_tier", nil).is(http.StatusCreated).has(object{
+		"/segment_by": "ltv_tier", "/segments/3": nil,
+		"/segments/0/segment": "high", "/segments/0/customers": object{"plain": 1.0, "warm": 0.0}, "/segments/0/metrics/0/arms/0/mean": 10.0,
+		"/segments/1/segment": "low", "/segments/1/customers": object{"plain": 1.0, "warm": 1.0}, "/segments/1/metrics/0/arms/0/mean": 20.0,
+		"/segments/2/segment": "none", "/segments/2/customers": object{"plain": 1.0, "warm": 2.0}, "/segments/2/metrics/0/arms/0/mean": 3000.0,
+	})
+}
+
 // TestReportOfEveryKind: the numbers of a small test, worked out by hand.
 func TestReportOfEveryKind(t *testing.T) {
 	t.Parallel()
@@ -379,8 +402,10 @@ func TestJobs(t *testing.T) {
 		"/data/0/name": "measure", "/data/0/schedule": "* * * * *", "/data/0/last_run": nil, "/data/0/next_run": "2026-03-01T12:01:00Z",
 		"/data/1/name": "analyze", "/data/1/next_run": "2026-03-01T12:05:00Z", "/data/2/name": "decide",
 		"/data/3/name": "ramp",
-		"/data/4/name": "recompute", "/data/4/next_run": "2026-03-02T00:00:00Z",
-		"/data/5/name": "webhooks", "/data/5/next_run": "2026-03-01T12:00:05Z", "/data/6": nil,
+		"/data/4/name": "holdback", "/data/4/next_run": "2026-03-01T12:05:00Z",
+		"/data/5/name": "tiers", "/data/5/schedule": "0 0 * * *", "/data/5/next_run": "2026-03-02T00:00:00Z",
+		"/data/6/name": "recompute", "/data/6/next_run": "2026-03-02T00:00:00Z",
+		"/data/7/name": "webhooks", "/data/7/next_run": "2026-03-01T12:00:05Z", "/data/8": nil,
 	})
 	s.pass(90 * time.Second)
 	s.run("measure")

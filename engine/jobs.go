@@ -27,6 +27,7 @@ func ScheduledJobs() []Job {
 		{Name: "decide", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).decideAll},
 		{Name: "ramp", Schedule: "* * * * *", Every: time.Minute, Deadline: time.Minute, run: (*Engine).rampAll},
 		{Name: "holdback", Schedule: "*/5 * * * *", Every: 5 * time.Minute, Deadline: 10 * time.Minute, run: (*Engine).holdbackAll},
+		{Name: "tiers", Schedule: "0 0 * * *", Every: 24 * time.Hour, Deadline: time.Hour, run: (*Engine).tierAll},
 		{Name: "recompute", Schedule: "0 0 * * 1", Every: week, Deadline: 2 * time.Hour, run: (*Engine).recomputeAll},
 		{Name: "webhooks", Schedule: "@every 5s", Every: 5 * time.Second, Deadline: time.Minute, run: (*Engine).deliverAll},
 	}

@@ -180,6 +180,7 @@ func TestScheduledJobs(t *testing.T) {
 		"decide: * * * * *, every 1m0s, at most 1m0s",
 		"ramp: * * * * *, every 1m0s, at most 1m0s",
 		"holdback: */5 * * * *, every 5m0s, at most 10m0s",
+		"tiers: 0 0 * * *, every 24h0m0s, at most 1h0m0s",
 		"recompute: 0 0 * * 1, every 168h0m0s, at most 2h0m0s",
 		"webhooks: @every 5s, every 5s, at most 1m0s",
 	}

@@ -151,6 +151,9 @@ type Ledger interface {
 	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)
 	// MergeCustomers writes attributes over those known; it answers how many customers were new.
 	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)
+	// WriteTiers computes the tier of every customer from all that is known, and stores those
+	// that changed as AttributeTier. It answers how many, also of those before a failure.
+	WriteTiers(ctx context.Context, now time.Time) (changed int, err error)
 	// Customer answers all but what they meet and the value of it all.
 	Customer(ctx context.Context, id CustomerID) (*Customer, error)
 	// ExportCustomer hands over every row of every table that names the person, on one picture
@@ -238,7 +241,7 @@ type Measures interface {
 type View struct {
 	AsOf    time.Time // what happened later does not count
 	DataCut *int64    // what came in later does not count; nil: all counts
-	Segment string    // SegmentChannel, a stored attribute, or "" for no segments
+	Segment string    // SegmentChannel, SegmentTier, a stored attribute, or "" for no segments
 }
 
 // A Span is what came in after one ingest position up to another, and happened by AsOf.
@@ -266,8 +269,13 @@ type ChannelDay struct {
 	Exposed  int64
 }
 
-// SegmentChannel divides customers by the channel of their first contact.
-const SegmentChannel = "channel"
+// What customers are divided by other than an attribute: the channel of their first contact,
+// and the tier of their value before enrolment among the customers of the report, which
+// nothing that a variant did can have changed.
+const (
+	SegmentChannel = "channel"
+	SegmentTier    = AttributeTier
+)
 
 // Totals are the exact sums behind a report. Each arm is divided by contamination and, where
 // the view asks for it, by segment; the parts add up to the arm.

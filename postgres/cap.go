@@ -11,8 +11,7 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// QuantileBefore implements engine.Measures. Of n sorted values the quantile lies at place
-// 1 + (n - 1) q, and between two of them on the line that joins them.
+// QuantileBefore implements engine.Measures.
 func (s *Store) QuantileBefore(
 	ctx context.Context, m *engine.Metric, q decimal.Decimal, at time.Time, among func(attributes []byte) bool,
 ) (customers int64, value decimal.Decimal, err error) {
@@ -20,42 +19,57 @@ func (s *Store) QuantileBefore(
 		if err := computeHistory(ctx, tx, m, at); err != nil {
 			return err
 		}
-		customers = 0
 		if among == nil {
-			if err := tx.GetContext(ctx, &customers, `SELECT count(*) FROM history`); err != nil {
-				return err
-			}
-		} else if err := walkHistory(ctx, tx, among, func(decimal.Decimal) bool { customers++; return true }); err != nil {
+			customers, value, err = quantile(ctx, tx, q)
 			return err
 		}
-		if customers == 0 {
-			return nil
+		customers, value = 0, decimal.Zero
+		if err := walkHistory(ctx, tx, among, func(decimal.Decimal) bool { customers++; return true }); err != nil || customers == 0 {
+			return err
 		}
-		place := decimal.NewFromInt(customers - 1).Mul(q)
-		below, rest := place.IntPart(), place.Sub(place.Floor())
+		below, rest := place(customers, q)
 		var around []decimal.Decimal
-		if among == nil {
-			if err := tx.SelectContext(ctx, &around, `SELECT value FROM history ORDER BY value OFFSET $1 LIMIT 2`, below); err != nil {
-				return err
+		n := int64(0)
+		if err := walkHistory(ctx, tx, among, func(v decimal.Decimal) bool {
+			if n++; n > below {
+				around = append(around, v)
 			}
-		} else {
-			n := int64(0)
-			if err := walkHistory(ctx, tx, among, func(v decimal.Decimal) bool {
-				if n++; n > below {
-					around = append(around, v)
-				}
-				return len(around) < 2
-			}); err != nil {
-				return err
-			}
+			return len(around) < 2
+		}); err != nil {
+			return err
 		}
-		value = around[0]
-		if len(around) > 1 {
-			value = value.Add(around[1].Sub(value).Mul(rest))
-		}
+		value = between(around, rest)
 		return nil
 	})
 	return customers, value, err
+}
+
+// place is where the type-7 quantile of n sorted values lies, at 1 + (n - 1) q and between two
+// of them on the line that joins them: how many come before these two, and how far along.
+func place(n int64, q decimal.Decimal) (below int64, rest decimal.Decimal) {
+	at := decimal.NewFromInt(n - 1).Mul(q)
+	return at.IntPart(), at.Sub(at.Floor())
+}
+
+// between is the point on the line from the first of one or two values to the second.
+func between(around []decimal.Decimal, rest decimal.Decimal) decimal.Decimal {
+	if len(around) == 1 {
+		return around[0]
+	}
+	return around[0].Add(around[1].Sub(around[0]).Mul(rest))
+}
+
+// quantile is the type-7 quantile of the values in the table history, 0 without any.
+func quantile(ctx context.Context, tx *sqlx.Tx, q decimal.Decimal) (customers int64, value decimal.Decimal, err error) {
+	if err := tx.GetContext(ctx, &customers, `SELECT count(*) FROM history`); err != nil || customers == 0 {
+		return 0, decimal.Zero, err
+	}
+	below, rest := place(customers, q)
+	var around []decimal.Decimal
+	if err := tx.SelectContext(ctx, &around, `SELECT value FROM history ORDER BY value OFFSET $1 LIMIT 2`, below); err != nil {
+		return 0, decimal.Zero, err
+	}
+	return customers, between(around, rest), nil
 }
 
 // computeHistory makes the table history: the values of everybody who did anything in the

@@ -163,6 +163,33 @@ func BenchmarkMeasuring(b *testing.B) {
 	}
 }
 
+// BenchmarkTiers computes the tiers of everybody: for the first time, when all are written, and
+// again after one more day of orders.
+func BenchmarkTiers(b *testing.B) {
+	l := newLedgerOfOrders(b)
+	for _, c := range []struct {
+		name   string
+		before func()
+	}{
+		{"first", func() { l.exec(`TRUNCATE customers`) }},
+		{"next", func() { l.orders(57_600 * l.n / 10_000_000) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			changed := 0
+			for b.Loop() {
+				b.StopTimer()
+				c.before()
+				b.StartTimer()
+				var err error
+				if changed, err = l.WriteTiers(context.Background(), start); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(changed), "written")
+		})
+	}
+}
+
 // elapsed is how long do takes.
 func elapsed(do func()) float64 {
 	began := now()

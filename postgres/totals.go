@@ -12,9 +12,6 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// maxSegments is how many segments a report has at most.
-const maxSegments = 50
-
 // Totals implements engine.Measures.
 func (s *Store) Totals(ctx context.Context, x *engine.Experiment, v engine.View) (t *engine.Totals, err error) {
 	err = s.inPicture(ctx, func(tx *sqlx.Tx) error {
@@ -84,7 +81,7 @@ func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View
 	if days := x.Policy.MaxDays; days > 0 {
 		sc.end = t.First.Add(time.Duration(days) * 24 * time.Hour)
 	}
-	if err := checkSegments(ctx, tx, sc); err != nil {
+	if err := divide(ctx, tx, sc); err != nil {
 		return err
 	}
 	mature, err := countMature(ctx, tx, sc, x.Frozen)
@@ -131,26 +128,6 @@ func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View
 	return nil
 }
 
-// checkSegments refuses an attribute of more values than a report can show.
-func checkSegments(ctx context.Context, tx *sqlx.Tx, sc scope) error {
-	if sc.segment == "" || sc.segment == engine.SegmentChannel {
-		return nil
-	}
-	var n int
-	if err := tx.GetContext(ctx, &n, `
-		SELECT count(*) FROM (
-			SELECT DISTINCT customers.attributes ->> $2 FROM enrolments JOIN customers USING (customer_id)
-			WHERE experiment = $1 LIMIT $3
-		) AS value`, sc.key, sc.segment, maxSegments+1); err != nil {
-		return err
-	}
-	if n > maxSegments {
-		return engine.Errorf(engine.KindInvalid, "too_many_segments",
-			"the attribute %q has more than %d values among the customers of experiment %q: segments are for a few", sc.segment, maxSegments, sc.key)
-	}
-	return nil
-}
-
 // countMature counts the customers of each cell by the days since enrolment that have passed
 // by as_of: 0 for all who are enrolled, and those of each window's end.
 func countMature(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Metric) (map[int]map[cell]int64, error) {
@@ -171,13 +148,13 @@ func countMature(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 	}
 	if err := tx.SelectContext(ctx, &rows, `
 		SELECT horizon.days, e.variant, e.contaminated, count(*) AS customers,
-			CASE $7 WHEN '' THEN '' WHEN 'channel' THEN e.channel ELSE coalesce(customers.attributes ->> $7, '') END AS segment
+			coalesce(segments.segment, '') AS segment
 		FROM enrolments AS e
 		JOIN unnest(CAST($5 AS bigint[]), CAST($6 AS timestamptz[])) AS horizon (days, latest) ON e.enrolled_at <= horizon.latest
-		LEFT JOIN customers ON $7 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
-		WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4 AND e.customer_id <> ALL ($8)
-		GROUP BY horizon.days, e.variant, e.contaminated, segment`,
-		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(days), pq.Array(latest), sc.segment, sc.forced); err != nil {
+		LEFT JOIN segments ON segments.customer_id = e.customer_id
+		WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4 AND e.customer_id <> ALL ($7)
+		GROUP BY horizon.days, e.variant, e.contaminated, coalesce(segments.segment, '')`,
+		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(days), pq.Array(latest), sc.forced); err != nil {
 		return nil, err
 	}
 	mature := map[int]map[cell]int64{}
@@ -207,8 +184,7 @@ func sumMeasures(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		latest = append(latest, stamps(sc.asOf.Add(-time.Duration(m.Window.ToDay)*24*time.Hour)))
 	}
 	err = tx.SelectContext(ctx, &all, `
-		SELECT metric.key AS metric, e.variant, e.contaminated,
-			CASE $8 WHEN '' THEN '' WHEN 'channel' THEN e.channel ELSE coalesce(customers.attributes ->> $8, '') END AS segment,
+		SELECT metric.key AS metric, e.variant, e.contaminated, coalesce(segments.segment, '') AS segment,
 			count(*) FILTER (WHERE m.value <> 0) AS nonzero,
 			sum(least(m.value, metric.cap)) AS sum,
 			sum(least(m.value, metric.cap) * least(m.value, metric.cap)) AS sumsquares,
@@ -220,11 +196,11 @@ func sumMeasures(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		JOIN unnest(CAST($5 AS text[]), CAST($6 AS timestamptz[]), CAST($7 AS numeric[])) AS metric (key, latest, cap)
 			ON metric.key = m.metric
 		JOIN enrolments AS e ON e.customer_id = m.customer_id AND e.experiment = m.experiment AND e.enrolled_at <= metric.latest
-		LEFT JOIN customers ON $8 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
+		LEFT JOIN segments ON segments.customer_id = e.customer_id
 		WHERE m.experiment = $1 AND e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
-			AND e.customer_id <> ALL ($9)
-		GROUP BY metric.key, e.variant, e.contaminated, segment`,
-		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(keys), pq.Array(latest), pq.Array(caps), sc.segment, sc.forced)
+			AND e.customer_id <> ALL ($8)
+		GROUP BY metric.key, e.variant, e.contaminated, coalesce(segments.segment, '')`,
+		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(keys), pq.Array(latest), pq.Array(caps), sc.forced)
 	return all, err
 }
 
@@ -245,16 +221,16 @@ func countDays(ctx context.Context, tx *sqlx.Tx, sc scope, m *engine.Metric) ([]
 		FROM (
 			SELECT e.variant, e.contaminated, m.value AS stayed,
 				least(floor(extract(epoch FROM $2 - e.enrolled_at) / 86400), $6) AS followed,
-				CASE $7 WHEN '' THEN '' WHEN 'channel' THEN e.channel ELSE coalesce(customers.attributes ->> $7, '') END AS segment
+				coalesce(segments.segment, '') AS segment
 			FROM enrolments AS e
 			LEFT JOIN measures AS m ON m.customer_id = e.customer_id AND m.experiment = $1 AND m.metric = $5
-			LEFT JOIN customers ON $7 NOT IN ('', 'channel') AND customers.customer_id = e.customer_id
+			LEFT JOIN segments ON segments.customer_id = e.customer_id
 			WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
-				AND e.customer_id <> ALL ($8)
+				AND e.customer_id <> ALL ($7)
 		) AS customer
 		GROUP BY variant, contaminated, segment, day
 		ORDER BY day`,
-		sc.key, sc.asOf, sc.cut, sc.end, m.Key, m.Window.ToDay, sc.segment, sc.forced); err != nil {
+		sc.key, sc.asOf, sc.cut, sc.end, m.Key, m.Window.ToDay, sc.forced); err != nil {
 		return nil, err
 	}
 	var days []engine.DayCount
