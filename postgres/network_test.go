@@ -339,7 +339,7 @@ func TestLostReplies(t *testing.T) {
 		}, `SELECT count(*) FROM job_runs WHERE row_count = 7`, 0},
 		{"Erase", func(ctx context.Context, s *Store) error {
 			return s.Erase(ctx, "a", start)
-		}, `SELECT count(DISTINCT person) FROM erasures WHERE NOT EXISTS (SELECT FROM events)`, 0},
+		}, `SELECT count(DISTINCT customer_id) FROM erasures WHERE NOT EXISTS (SELECT FROM events)`, 0},
 	} {
 		delete(untried, w.name)
 		t.Run(w.name, func(t *testing.T) {
