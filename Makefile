@@ -1,6 +1,6 @@
 # Perennial: what a person does with the project. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-stats bench-ledger fuzz simulate build
+.PHONY: help demo test kills lint fmt bench bench-stats bench-ledger fuzz simulate build
 
 # The race detector needs a C compiler. Without one the tests run without it, and say so.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
@@ -17,6 +17,9 @@ test: ## run all tests against a real PostgreSQL of their own
 	@command -v npm >/dev/null 2>&1 || echo "NO NODE.JS: OpenFeature's JavaScript clients are not tested"
 	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || echo "NO CHROMIUM: pages of other origins are not tested in a browser"
 	go test $(RACE) -timeout 20m ./...
+
+kills: ## kill the server and PostgreSQL 20 times while 200,000 events come in (a minute or two)
+	@PERENNIAL_TEST_KILLS=20 go test -count=1 -run TestKillsAtFullIngest -v ./cmd/perennial
 
 lint: ## run the linters (builds them the first time, which takes minutes)
 	go vet ./...

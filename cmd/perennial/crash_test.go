@@ -87,12 +87,7 @@ func TestKillDuringImport(t *testing.T) {
 	file, dir, addr := ordersFile(t, customers), t.TempDir(), unusedAddr(t)
 	child := startChild(t, addr, "--data", dir)
 	up := &running{t: t, url: "http://" + addr, key: "test-admin"}
-	up.call("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
-	up.call("PUT", "/v1/metrics/orders_7", `{"kind": "count", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
-	up.call("POST", "/v1/experiments", `{"key": "x", "assignment": "external",
-		"variants": [{"key": "a", "control": true, "weight": 1}, {"key": "b", "weight": 1}],
-		"metrics": {"primary": "ltv_7", "secondary": ["orders_7"]}, "plan": {"method": "anytime"}}`, 201, nil)
-	up.call("POST", "/v1/experiments/x/start", "", 200, nil)
+	externalTest(up)
 	if s := up.importFile("enrolments", file, "--map", "customer=customer", "--set", "experiment=x", "--set", "variant=a",
 		"--set", "enrolled_at=2026-01-01T00:00:00Z"); s.Accepted != customers {
 		t.Fatalf("enrolments: %+v", s)
@@ -146,6 +141,17 @@ func TestKillDuringImport(t *testing.T) {
 	if err := child.Wait(); err != nil {
 		t.Errorf("perennial up, asked to stop: %v", err)
 	}
+}
+
+// externalTest starts the external experiment x, whose arms are a and b.
+func externalTest(up *running) {
+	up.t.Helper()
+	up.call("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
+	up.call("PUT", "/v1/metrics/orders_7", `{"kind": "count", "events": ["order"], "window": {"from_day": 0, "to_day": 7}}`, 201, nil)
+	up.call("POST", "/v1/experiments", `{"key": "x", "assignment": "external",
+		"variants": [{"key": "a", "control": true, "weight": 1}, {"key": "b", "weight": 1}],
+		"metrics": {"primary": "ltv_7", "secondary": ["orders_7"]}, "plan": {"method": "anytime"}}`, 201, nil)
+	up.call("POST", "/v1/experiments/x/start", "", 200, nil)
 }
 
 func hasOrder(t *testing.T, up *running, customer string) bool {
