@@ -44,6 +44,11 @@ type reportLine struct {
 	Warnings       string   `json:"warnings"`
 	CovariateGain  *float64 `json:"covariate_gain"`
 	UncappedMean   *float64 `json:"uncapped_mean"`
+	Shrunken       *float64 `json:"shrunken_difference"`
+	ShrunkenLower  *float64 `json:"shrunken_lower"`
+	ShrunkenUpper  *float64 `json:"shrunken_upper"`
+	ShrunkenLift   *float64 `json:"shrunken_lift"`
+	PastTests      *int     `json:"past_tests"`
 	Segment        string   `json:"segment"` // empty for the whole test
 }
 
@@ -65,13 +70,20 @@ func metricLines(metrics []engine.MetricReport, segment string) []reportLine {
 		}
 		for _, a := range m.Arms {
 			c := comparisons[a.Variant]
-			lines = append(lines, reportLine{
-				string(m.Metric), string(m.Role), string(m.Kind), string(m.Currency), string(a.Variant),
-				a.Customers, a.Mature, a.Mean, a.StdError, a.Total,
-				c.Difference, c.Interval[0], c.Interval[1], c.Lift, c.LiftInterval[0], c.LiftInterval[1],
-				c.PValue, c.AdjustedPValue, c.Fixed.StdError, c.Fixed.Statistic, c.Fixed.PValue,
-				strings.Join(c.Warnings, " "), c.CovariateGain, a.UncappedMean, segment,
-			})
+			line := reportLine{
+				Metric: string(m.Metric), Role: string(m.Role), Kind: string(m.Kind), Currency: string(m.Currency),
+				Variant: string(a.Variant), Customers: a.Customers, Mature: a.Mature, Mean: a.Mean, StdError: a.StdError, Total: a.Total,
+				Difference: c.Difference, IntervalLower: c.Interval[0], IntervalUpper: c.Interval[1],
+				Lift: c.Lift, LiftLower: c.LiftInterval[0], LiftUpper: c.LiftInterval[1],
+				PValue: c.PValue, AdjustedPValue: c.AdjustedPValue,
+				FixedStdError: c.Fixed.StdError, FixedStatistic: c.Fixed.Statistic, FixedPValue: c.Fixed.PValue,
+				Warnings: strings.Join(c.Warnings, " "), CovariateGain: c.CovariateGain, UncappedMean: a.UncappedMean, Segment: segment,
+			}
+			if s := c.Shrunken; s != nil {
+				line.Shrunken, line.ShrunkenLower, line.ShrunkenUpper = s.Difference, s.Interval[0], s.Interval[1]
+				line.ShrunkenLift, line.PastTests = s.Lift, &s.PastTests
+			}
+			lines = append(lines, line)
 		}
 	}
 	return lines

@@ -45,11 +45,10 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := e.evidence(ctx, x, at, totals, last)
+	r, c, err := e.inform(ctx, x, totals, sitting{asOf: at, last: last})
 	if err != nil {
 		return nil, err
 	}
-	r, c := e.reportOn(x, totals, sitting{asOf: at, last: last, evidence: evidence})
 	if v.Segment != "" {
 		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
 	}
@@ -76,6 +75,19 @@ func (e *Engine) Reports(ctx context.Context, key ExperimentKey, p Page) ([]Repo
 	return e.store.Reports(ctx, key, p)
 }
 
+// inform completes a sitting by what the database knows besides the sums, and judges.
+func (e *Engine) inform(ctx context.Context, x *Experiment, totals *Totals, s sitting) (*Report, *caseFile, error) {
+	var err error
+	if s.evidence, err = e.evidence(ctx, x, s.asOf, totals, s.last); err != nil {
+		return nil, nil, err
+	}
+	if s.past, err = e.store.PastTests(ctx, x, s.asOf, totals.DataCut); err != nil {
+		return nil, nil, err
+	}
+	r, c := e.reportOn(x, totals, s)
+	return r, c, nil
+}
+
 // evidence asks what came in since the last look whose hashes were right.
 func (e *Engine) evidence(ctx context.Context, x *Experiment, asOf time.Time, t *Totals, last *Report) (*Evidence, error) {
 	since := int64(0)
@@ -95,6 +107,8 @@ type sitting struct {
 	promoted bool
 	// evidence is what the ledger says of the health; nil says that nothing is wrong.
 	evidence *Evidence
+	// past are the tests before that luck is told from; nil says nothing of luck.
+	past []PastTest
 }
 
 // reportOn judges sums.
@@ -117,6 +131,9 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *c
 	c.assess(totals, s.last)
 	r.Verdict = c.verdict(r)
 	r.Metrics = c.metricReports(totals, r.Customers)
+	if s.past != nil {
+		c.shrink(r, s.past)
+	}
 	if totals.Restated {
 		r.Warnings = append(r.Warnings, "restated")
 	}

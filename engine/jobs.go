@@ -132,12 +132,26 @@ const testTimeout = 5 * time.Minute
 func (e *Engine) forEachRunning(
 	ctx context.Context, fn func(ctx context.Context, x *Experiment) (int, error),
 ) (rows int, err error) {
-	c, err := e.store.Configuration(ctx)
+	running, err := e.running(ctx)
 	if err != nil {
 		return 0, err
 	}
-	running := slices.DeleteFunc(c.Live, func(x Experiment) bool { return x.Status != StatusRunning })
-	return forEach(ctx, e.now(), running, func(x *Experiment) ExperimentKey { return x.Key }, fn)
+	return e.forEachTest(ctx, running, fn)
+}
+
+// forEachTest is forEachRunning for some experiments.
+func (e *Engine) forEachTest(
+	ctx context.Context, tests []Experiment, fn func(ctx context.Context, x *Experiment) (int, error),
+) (rows int, err error) {
+	return forEach(ctx, e.now(), tests, func(x *Experiment) ExperimentKey { return x.Key }, fn)
+}
+
+func (e *Engine) running(ctx context.Context) ([]Experiment, error) {
+	c, err := e.store.Configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(c.Live, func(x Experiment) bool { return x.Status != StatusRunning }), nil
 }
 
 // forEachPromoted calls fn for every experiment with a promotion in force.
@@ -180,6 +194,18 @@ func forEach[T any](
 // week begins on Monday, as the zero time does.
 const week = 7 * 24 * time.Hour
 
+// measureAll is the measure job: running tests, and concluded ones until they are closed.
 func (e *Engine) measureAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, e.store.Measure)
+	tests, err := e.running(ctx)
+	if err != nil {
+		return 0, err
+	}
+	unclosed, err := e.store.Unclosed(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i := range unclosed {
+		tests = append(tests, unclosed[i].Experiment)
+	}
+	return e.forEachTest(ctx, tests, e.store.Measure)
 }

@@ -37,6 +37,8 @@ func (s *jobStore) Configuration(context.Context) (*Configuration, error) {
 	return c, nil
 }
 
+func (*jobStore) Unclosed(context.Context) ([]UnclosedExperiment, error) { return nil, nil }
+
 func (s *jobStore) Measure(ctx context.Context, x *Experiment) (int, error) {
 	s.began[x.Key]++
 	return s.measure(ctx, x.Key)

@@ -11,9 +11,20 @@ import (
 const lookStep = 0.01
 
 // analyzeAll is the analyze job: it takes a look at every running test that has learned
-// enough since the last, and writes down what follows.
+// enough since the last, and writes down what follows; and it closes the concluded ones.
 func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
-	return e.forEachRunning(ctx, func(ctx context.Context, x *Experiment) (int, error) {
+	running, err := e.running(ctx)
+	if err != nil {
+		return 0, err
+	}
+	concluded, err := e.toClose(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return e.forEachTest(ctx, append(running, concluded...), func(ctx context.Context, x *Experiment) (int, error) {
+		if x.Status == StatusConcluded {
+			return e.close(ctx, x)
+		}
 		looked, err := e.look(ctx, x)
 		if looked {
 			return 1, err
@@ -34,11 +45,10 @@ func (e *Engine) look(ctx context.Context, x *Experiment) (bool, error) {
 	if err != nil || totals.First == nil || x.nothingNew(totals, now, lastLook) {
 		return false, err
 	}
-	evidence, err := e.evidence(ctx, x, now, totals, lastLook)
+	r, c, err := e.inform(ctx, x, totals, sitting{asOf: now, last: lastLook, look: true})
 	if err != nil {
 		return false, err
 	}
-	r, c := e.reportOn(x, totals, sitting{asOf: now, last: lastLook, look: true, evidence: evidence})
 	last := lastLook
 	if c.watching() {
 		if last, err = notFoundIsNil(e.store.LatestReport(ctx, x.Key)); err != nil {

@@ -14,6 +14,7 @@ type Report struct {
 	Look        *int                 `json:"look"`        // nil: a report that could not decide
 	Information float64              `json:"information"` // matured customers, as a share of the plan
 	Final       bool                 `json:"final"`       // the plan has run its course
+	Closing     bool                 `json:"closing"`     // the one that came when everybody enrolled had matured
 	Method      Method               `json:"method"`
 	Alpha       float64              `json:"alpha"`
 	Customers   map[VariantKey]int64 `json:"customers"`       // enrolled
@@ -107,6 +108,8 @@ type Comparison struct {
 	Decisive       bool        `json:"decisive"`
 	CovariateGain  *float64    `json:"covariate_gain"`
 	NonInferior    *bool       `json:"non_inferior,omitempty"` // of a guardrail
+	// Shrunken is what past tests leave of the difference, of a primary; nil with too few of them.
+	Shrunken *Shrunken `json:"shrunken"`
 	// Boundary is what the difference over its error has to reach in a group-sequential plan,
 	// nil where the last look cannot stop.
 	Boundary *float64  `json:"boundary,omitempty"`

@@ -22,6 +22,7 @@ type Store interface {
 	Measures
 	Reports
 	Exports
+	PastTests
 	Keys
 	Jobs
 	AuditLog
@@ -283,6 +284,7 @@ type Totals struct {
 	DataCut  int64
 	Restated bool       // a link or an erasure came since the cut
 	First    *time.Time // first enrolment, nil without any
+	Last     *time.Time // nobody who counts was enrolled later, nil without any
 	Arms     []ArmCount
 	Values   []ArmTotal
 	Days     []DayCount // of survival
@@ -354,6 +356,21 @@ type Exports interface {
 	ExportMeasures(ctx context.Context, of []Experiment, out Output[MeasuredValue]) error
 	// ExportReports hands over those of one experiment or, of "", of all, by experiment and version.
 	ExportReports(ctx context.Context, of ExperimentKey, out Output[Report]) error
+}
+
+// PastTests keeps what concluded tests found.
+type PastTests interface {
+	// Unclosed are the concluded experiments without a closing report.
+	Unclosed(ctx context.Context) ([]UnclosedExperiment, error)
+	// KeepPastTest writes down what a test has found when it is over, and when its last customer
+	// will have matured. What was written down before stays; the time does not.
+	KeepPastTest(ctx context.Context, p *PastTest, maturesAt time.Time) error
+	// CloseExperiment gives the closing report its version and stores it with what the test
+	// found. It answers KindConflict when there is one already.
+	CloseExperiment(ctx context.Context, r *Report, p *PastTest) error
+	// PastTests are the tests of the objective of x, without x, that were concluded at a time and
+	// as much as was known of them at an ingest position. The answer is not nil.
+	PastTests(ctx context.Context, x *Experiment, asOf time.Time, dataCut int64) ([]PastTest, error)
 }
 
 // Keys keeps API keys and the answers of idempotent creates.

@@ -282,17 +282,7 @@ func (c *caseFile) allFutile() bool {
 
 // words says what an assessment found, in numbers a marketer can read.
 func (c *caseFile) words(a *assessment) string {
-	unit := ""
-	if a.metric.Kind.IsMoney() {
-		unit = " " + string(c.currency)
-	}
-	if a.metric.Kind == KindSurvival {
-		unit = " days"
-	}
-	scale := 1.0
-	if a.metric.Kind.IsBinary() {
-		scale, unit = 100, " percentage points"
-	}
+	scale, unit := c.unit(&a.metric)
 	text := fmt.Sprintf("%s: %s differs from %s by %s%s a customer (interval %s to %s)", a.metric.Key,
 		a.treatment.variant, a.control.variant, figure(scale*a.difference), unit,
 		figure(scale*a.interval.Lower), figure(scale*a.interval.Upper))
@@ -300,6 +290,19 @@ func (c *caseFile) words(a *assessment) string {
 		text += fmt.Sprintf(", %+.1f %%", 100*a.difference/mean)
 	}
 	return text
+}
+
+// unit is how differences of a metric are told: in what, and times how much.
+func (c *caseFile) unit(m *Metric) (scale float64, unit string) {
+	switch {
+	case m.Kind.IsBinary():
+		return 100, " percentage points"
+	case m.Kind.IsMoney():
+		return 1, " " + string(c.currency)
+	case m.Kind == KindSurvival:
+		return 1, " days"
+	}
+	return 1, ""
 }
 
 // figure writes a number with a sign and four significant digits.

@@ -32,7 +32,7 @@ var (
 	configuration = []string{
 		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiment_erasures", "experiments",
 		"goose_db_version", "holdouts", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
-		"metrics", "promotions", "rates", "reports", "touchpoints", "unrecorded_enrolments", "webhooks",
+		"metrics", "past_tests", "promotions", "rates", "reports", "touchpoints", "unrecorded_enrolments", "webhooks",
 	}
 )
 

@@ -89,13 +89,13 @@ func TestTheLogOfTheLoop(t *testing.T) {
 	}
 	rows := auditLog(t, s)
 	if diff := cmp.Diff([]string{
-		"process experiment.create", "process experiment.start", "worker decision.make", "worker experiment.promote",
+		"process experiment.create", "process experiment.start", "worker decision.make", "worker experiment.promote", "worker experiment.close",
 	}, actions(rows, "experiment/tone")); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	id := decisionsOf(t, s, "tone")[0].ID
 	want := `{"decided_by":"engine","decision":"` + id + `","outcome":"promoted","status":"concluded","version":3,"winner":"warm"}`
-	if got := rows[len(rows)-1].Detail; got != want {
+	if got := rows[len(rows)-2].Detail; got != want {
 		t.Errorf("the promotion says %s, want %s", got, want)
 	}
 }

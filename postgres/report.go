@@ -14,29 +14,9 @@ import (
 // SaveReport implements engine.Reports.
 func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engine.Decision) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
-		// The experiment's row is the lock under which versions are given out.
-		x, err := lockedExperiment(ctx, tx, r.Experiment)
-		if err != nil {
+		x, err := insertReport(ctx, tx, r)
+		if err != nil || r.Look == nil {
 			return err
-		}
-		if r.Look != nil && x.Status != engine.StatusRunning {
-			return engine.Errorf(engine.KindConflict, "wrong_status", "experiment %q is %s: it takes no look", x.Key, x.Status)
-		}
-		if err := tx.GetContext(ctx, &r.Version,
-			`SELECT coalesce(max(version), 0) + 1 FROM reports WHERE experiment = $1`, r.Experiment); err != nil {
-			return err
-		}
-		document, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx,
-			`INSERT INTO reports (experiment, version, as_of, look, document) VALUES ($1, $2, $3, $4, $5)`,
-			r.Experiment, r.Version, r.AsOf, r.Look, document); err != nil {
-			return err
-		}
-		if r.Look == nil {
-			return nil
 		}
 		var superseded []string
 		if err := tx.SelectContext(ctx, &superseded, `
@@ -66,6 +46,30 @@ func (s *Store) SaveReport(ctx context.Context, r *engine.Report, decision *engi
 		}
 		return record(ctx, tx, r.ComputedAt, entries...)
 	})
+}
+
+// insertReport gives a report its version and stores it. The experiment's row is the lock
+// under which versions are given out.
+func insertReport(ctx context.Context, tx *sqlx.Tx, r *engine.Report) (*engine.Experiment, error) {
+	x, err := lockedExperiment(ctx, tx, r.Experiment)
+	if err != nil {
+		return nil, err
+	}
+	if r.Look != nil && x.Status != engine.StatusRunning {
+		return nil, engine.Errorf(engine.KindConflict, "wrong_status", "experiment %q is %s: it takes no look", x.Key, x.Status)
+	}
+	if err := tx.GetContext(ctx, &r.Version,
+		`SELECT coalesce(max(version), 0) + 1 FROM reports WHERE experiment = $1`, r.Experiment); err != nil {
+		return nil, err
+	}
+	document, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.ExecContext(ctx,
+		`INSERT INTO reports (experiment, version, as_of, look, document) VALUES ($1, $2, $3, $4, $5)`,
+		r.Experiment, r.Version, r.AsOf, r.Look, document)
+	return x, err
 }
 
 // healthyBefore reports whether the look before this one, if any, found the data healthy.

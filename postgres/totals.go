@@ -72,14 +72,17 @@ func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View
 		WHERE experiment = $1`, x.Key); err != nil {
 		return err
 	}
-	if err := tx.GetContext(ctx, &t.First, `
-		SELECT min(enrolled_at) FROM enrolments
+	if err := tx.QueryRowxContext(ctx, `
+		SELECT min(enrolled_at), max(enrolled_at) FROM enrolments
 		WHERE experiment = $1 AND enrolled_at <= $2 AND position <= $3 AND customer_id <> ALL ($4)`,
-		x.Key, v.AsOf, t.DataCut, sc.forced); err != nil || t.First == nil {
+		x.Key, v.AsOf, t.DataCut, sc.forced).Scan(&t.First, &t.Last); err != nil || t.First == nil {
 		return err
 	}
 	if days := x.Policy.MaxDays; days > 0 {
 		sc.end = t.First.Add(time.Duration(days) * 24 * time.Hour)
+		if t.Last.After(sc.end) {
+			t.Last = &sc.end
+		}
 	}
 	if err := divide(ctx, tx, sc); err != nil {
 		return err

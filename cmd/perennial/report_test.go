@@ -30,7 +30,7 @@ func reportDocument(t *testing.T, name string) (string, engine.Report) {
 }
 
 func TestWriteReport(t *testing.T) {
-	for _, name := range []string{"promote", "hillstrom", "early", "empty"} {
+	for _, name := range []string{"promote", "closing", "hillstrom", "early", "empty"} {
 		t.Run(name, func(t *testing.T) {
 			_, report := reportDocument(t, name)
 			var text strings.Builder

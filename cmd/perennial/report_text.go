@@ -24,9 +24,12 @@ func reportText(report engine.Report, width int) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s · report %d · as of %s\n", report.Experiment, report.Version, report.AsOf.UTC().Format("2006-01-02 15:04 UTC"))
 	fmt.Fprintf(&text, "%s, alpha %s · %.0f %% of the planned information", report.Method, strconv.FormatFloat(report.Alpha, 'g', -1, 64), 100*report.Information)
-	if report.Look == nil {
+	switch {
+	case report.Closing:
+		text.WriteString(" · the closing report: everybody has matured\n")
+	case report.Look == nil:
 		text.WriteString(" · no look: decides nothing\n")
-	} else {
+	default:
 		fmt.Fprintf(&text, " · look %d\n", *report.Look)
 	}
 
@@ -117,7 +120,7 @@ func metricText(metric engine.MetricReport, width int) string {
 	}
 	text += "\n" + align(rows, 1, "  ")
 	for _, c := range metric.Comparisons {
-		if notes := comparisonNotes(c); len(notes) > 0 {
+		if notes := comparisonNotes(c, u); len(notes) > 0 {
 			text += fmt.Sprintf("  %s: %s\n", c.Variant, strings.Join(notes, ", "))
 		}
 	}
@@ -127,7 +130,7 @@ func metricText(metric engine.MetricReport, width int) string {
 	return text
 }
 
-func comparisonNotes(c engine.Comparison) []string {
+func comparisonNotes(c engine.Comparison, u unit) []string {
 	var notes []string
 	if c.Decisive {
 		notes = append(notes, "decisive")
@@ -138,6 +141,13 @@ func comparisonNotes(c engine.Comparison) []string {
 		notes = append(notes, "proved to stay within the margin")
 	default:
 		notes = append(notes, "not proved to stay within the margin")
+	}
+	if s := c.Shrunken; s != nil {
+		note := fmt.Sprintf("after %d past tests expect %s", s.PastTests, u.format(s.Difference, true))
+		if s.Interval[0] != nil {
+			note += " (" + u.interval(s.Interval) + ")"
+		}
+		notes = append(notes, note)
 	}
 	if len(c.Warnings) > 0 {
 		notes = append(notes, "warning "+strings.Join(c.Warnings, ", "))
