@@ -42,17 +42,17 @@ func (p Plan) Boundaries() Boundaries {
 	}
 	b := newBrownian(0)
 	r := Boundaries{}
-	before := 0.0
+	before, guess := 0.0, math.Inf(1)
 	for k, t := range p.Times {
 		spent := max(before, p.Spending.Spent(p.Alpha, p.spendTime(k)))
-		z, ok := b.boundary(t, spent-before)
+		z, ok := b.boundary(t, spent-before, guess)
 		if !ok {
 			return Boundaries{Warning: NoConvergence}
 		}
 		r.Spent = append(r.Spent, spent)
 		r.Upper = append(r.Upper, z)
 		r.NominalP = append(r.NominalP, NormalSF(z))
-		before = spent
+		before, guess = spent, z
 		if k+1 < len(p.Times) {
 			b.advance(t, p.lower(z), z, p.Times[k+1])
 		}
@@ -94,24 +94,36 @@ func (p Plan) lower(upper float64) float64 {
 }
 
 // boundary returns the z above which the paths that go on to information t have
-// probability spend.
-func (b *brownian) boundary(t, spend float64) (z float64, ok bool) {
+// probability spend. The search begins at a guess.
+func (b *brownian) boundary(t, spend, guess float64) (z float64, ok bool) {
 	if spend < 1e-18 {
 		return math.Inf(1), true
 	}
 	target := math.Log(spend)
-	f := func(z float64) float64 { return math.Log(b.above(t, z)) - target }
 	// Without earlier stops the boundary would be the nominal one; with them it
 	// is lower.
 	hi := NormalISF(spend) + 1e-6
-	lo := hi - 1
-	for f(lo) < 0 {
-		lo -= 2
-		if lo < -40 {
-			return math.NaN(), false
+	lo := -40.0
+	z = min(guess, hi)
+	// The logarithm of the probability is concave, so that Newton's steps go to its root; where
+	// it is not finite, or they leave the bracket, the bracket is narrowed.
+	for range 200 {
+		p, slope := b.exceeding(t, z)
+		excess := math.Log(p) - target
+		step := excess * p / slope
+		if math.Abs(step) <= 1e-14*max(1, math.Abs(z)) {
+			return z + step, true
+		}
+		if excess > 0 {
+			lo = z
+		} else {
+			hi = z
+		}
+		if z += step; !(z > lo && z < hi) {
+			z = max(0.5*(lo+hi), hi-2)
 		}
 	}
-	return findRoot(f, lo, hi)
+	return z, hi-lo < 1e-9 && lo > -40
 }
 
 // Crossing are the probabilities of stopping at each look.

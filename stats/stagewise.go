@@ -102,18 +102,6 @@ func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
 	if w := p.check(); w != NoWarning {
 		return math.NaN(), w
 	}
-	excess := func(logAlpha float64) float64 {
-		p.Alpha = math.Exp(logAlpha)
-		b := p.Boundaries()
-		if b.Warning != NoWarning {
-			return math.NaN()
-		}
-		d := min(b.Upper[look-1], 40) - z
-		if math.Abs(d) < 1e-11 {
-			return 0
-		}
-		return d
-	}
 	// The boundary lies above the nominal one of all that has been spent: the
 	// error whose spending is the nominal p-value is a lower bound.
 	nominal := NormalSF(z)
@@ -127,20 +115,52 @@ func (p Plan) RepeatedP(look int, z float64) (float64, Warning) {
 	if spent(least) < 0 {
 		least, _ = findRoot(func(l float64) float64 { return max(spent(l), -1e3) }, least, math.Log(most))
 	}
-	if excess(least) <= 0 {
-		return math.Exp(least), NoWarning
-	}
-	up := least
-	for excess(up) > 0 {
-		if up == math.Log(most) {
-			return 1, NoWarning
+	return p.repeated(NormalISF(math.Exp(least)), NormalISF(most), z)
+}
+
+// repeated finds the least error of one side, of at most that of the normal quantile from and at
+// least that of to, at which the boundary of the last look is z. Over the quantile of the error the
+// boundary is nearly a straight line of slope 1, so that secants find it in a few steps.
+func (p Plan) repeated(from, to, z float64) (float64, Warning) {
+	excess := func(w float64) float64 {
+		p.Alpha = NormalSF(w)
+		b := p.Boundaries()
+		if b.Warning != NoWarning {
+			return math.NaN()
 		}
-		least = up
-		up = min(up+0.3, math.Log(most))
+		return min(b.Upper[len(b.Upper)-1], 40) - z
 	}
-	log, ok := findRoot(excess, least, up)
-	if !ok {
-		return math.NaN(), NoConvergence
+	w, slope, lo, hi := from, 1.0, math.Inf(-1), from
+	d := excess(w)
+	if d <= 0 {
+		return NormalSF(w), NoWarning
 	}
-	return math.Exp(log), NoWarning
+	for range 200 {
+		next := w - max(-1, min(d/slope, 1))
+		// The next step would be exact to the square of this one.
+		if math.Abs(d) < 1e-9 || hi-lo < 1e-13 {
+			return NormalSF(next), NoWarning
+		}
+		if math.IsInf(lo, -1) {
+			next = max(next, to)
+		} else if !(next > lo && next < hi) {
+			next = 0.5 * (lo + hi)
+		}
+		at := excess(next)
+		if math.IsNaN(at) {
+			break
+		}
+		if at > 0 {
+			if hi = next; hi == to {
+				return 1, NoWarning
+			}
+		} else {
+			lo = next
+		}
+		if s := (at - d) / (next - w); s > 0 {
+			slope = s
+		}
+		w, d = next, at
+	}
+	return math.NaN(), NoConvergence
 }
