@@ -18,7 +18,9 @@ func (e *Engine) decideAll(ctx context.Context) (int, error) {
 	done := 0
 	var failures []error
 	for _, decision := range pending {
-		if decision.Mode != ModeAuto {
+		// One from the future was made by a clock that has been set back since: it waits for its
+		// time, so that nothing happens earlier than the plan allows.
+		if decision.Mode != ModeAuto || decision.DecidedAt.After(e.now()) {
 			continue
 		}
 		err := e.actAlone(ctx, decision.Experiment, func(c *Change) error {

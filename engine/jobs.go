@@ -33,6 +33,34 @@ func ScheduledJobs() []Job {
 	}
 }
 
+// slot is the beginning of the slot of the job's schedule that a time lies in.
+func (j Job) slot(t time.Time) time.Time { return t.UTC().Truncate(j.Every) }
+
+// slotTrust is how far ahead of the clock the recorded slot of a job may lie. One that lies
+// further was written by a clock that was wrong, and must not stop the job for years.
+const slotTrust = 48 * time.Hour
+
+// CheckSlot answers why a job has no run for a slot at a time, or nil. last is the job's
+// record, nil before its first run. The slots of a clock that was set back have had their
+// runs; those that a clock has jumped over are made up for by the one run for the slot that it
+// came to. A run that never ended was none, so that its slot is still open.
+func CheckSlot(last *JobRun, slot, now time.Time) error {
+	if last == nil || last.Slot == nil || slot.After(*last.Slot) || last.Slot.After(now.Add(slotTrust)) ||
+		(slot.Equal(*last.Slot) && last.FinishedAt == nil) {
+		return nil
+	}
+	return Errorf(KindConflict, "job_not_due", "the job has run for its slot of %s already", last.Slot.UTC().Format(time.RFC3339))
+}
+
+// next is the slot that the job waits for.
+func (s *JobStatus) next(now time.Time) time.Time {
+	slot := s.slot(now)
+	if s.Last != nil && CheckSlot(s.Last, slot, now) != nil && s.Last.Slot.After(slot) {
+		slot = s.slot(*s.Last.Slot)
+	}
+	return slot.Add(s.Every)
+}
+
 // A JobStatus is a job with its last and next run.
 type JobStatus struct {
 	Job
@@ -50,10 +78,11 @@ func (e *Engine) JobStatuses(ctx context.Context) ([]JobStatus, error) {
 	}
 	var statuses []JobStatus
 	for _, job := range ScheduledJobs() {
-		s := JobStatus{Job: job, Next: e.now().UTC().Truncate(job.Every).Add(job.Every)}
+		s := JobStatus{Job: job}
 		if run, ok := runs[job.Name]; ok {
 			s.Last, s.JobHistory = &run, run.History
 		}
+		s.Next = s.next(e.now())
 		statuses = append(statuses, s)
 	}
 	return statuses, nil
@@ -61,6 +90,17 @@ func (e *Engine) JobStatuses(ctx context.Context) ([]JobStatus, error) {
 
 // RunJob runs a job now, unless another process is running it: then it answers KindConflict.
 func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) {
+	return e.runJob(ctx, name, func(Job) *time.Time { return nil })
+}
+
+// RunDue is RunJob for the schedule: it runs a job for the slot that the clock is in, unless
+// that had its run (KindConflict). Any number of workers may ask, as often as they like.
+func (e *Engine) RunDue(ctx context.Context, name string) (rows int, err error) {
+	return e.runJob(ctx, name, func(j Job) *time.Time { return new(j.slot(e.now())) })
+}
+
+// runJob runs a job for a slot, or nil for no slot.
+func (e *Engine) runJob(ctx context.Context, name string, slot func(Job) *time.Time) (rows int, err error) {
 	jobs := ScheduledJobs()
 	i := slices.IndexFunc(jobs, func(j Job) bool { return j.Name == name })
 	if i < 0 {
@@ -69,7 +109,7 @@ func (e *Engine) RunJob(ctx context.Context, name string) (rows int, err error) 
 	ctx, cancel := context.WithTimeout(ctx, jobs[i].Deadline)
 	defer cancel()
 	ctx = WithActor(ctx, ActorWorker)
-	ran, err := e.store.RunExclusively(ctx, name, e.now, func(ctx context.Context) (n int, err error) {
+	ran, err := e.store.RunExclusively(ctx, name, slot(jobs[i]), e.now, func(ctx context.Context) (n int, err error) {
 		rows, err = contained(func() (int, error) { return jobs[i].run(e, ctx) })
 		return rows, err
 	})

@@ -44,7 +44,7 @@ func (s *jobStore) Measure(ctx context.Context, x *Experiment) (int, error) {
 	return s.measure(ctx, x.Key)
 }
 
-func (s *jobStore) RunExclusively(ctx context.Context, _ string, clock func() time.Time, fn func(context.Context) (int, error)) (bool, error) {
+func (s *jobStore) RunExclusively(ctx context.Context, _ string, _ *time.Time, clock func() time.Time, fn func(context.Context) (int, error)) (bool, error) {
 	start := clock()
 	_, err := fn(ctx)
 	s.took = clock().Sub(start)
@@ -95,8 +95,8 @@ func TestOneTestNeverStopsTheOthers(t *testing.T) {
 	}
 }
 
-// A decisionStore has a decision that waits on each of three tests; changing the first is a
-// defect.
+// A decisionStore has a decision that waits on each of four tests; changing the first is a
+// defect, and the last is from the future.
 type decisionStore struct {
 	Store
 
@@ -105,7 +105,10 @@ type decisionStore struct {
 
 func (s *decisionStore) PendingDecisions(context.Context) ([]Decision, error) {
 	return []Decision{
-		{ID: "a", Experiment: "a", Mode: ModeAuto}, {ID: "b", Experiment: "b", Mode: ModeAuto}, {ID: "c", Experiment: "c", Mode: ModeAuto},
+		{ID: "a", Experiment: "a", Mode: ModeAuto},
+		{ID: "b", Experiment: "b", Mode: ModeAuto},
+		{ID: "c", Experiment: "c", Mode: ModeAuto, DecidedAt: began},
+		{ID: "d", Experiment: "d", Mode: ModeAuto, DecidedAt: began.Add(time.Microsecond)},
 	}, nil
 }
 
@@ -125,12 +128,13 @@ func (*decisionStore) ConfigurationVersion(context.Context) (int64, error) {
 	return 0, errors.New("not asked here")
 }
 
-func (*decisionStore) RunExclusively(ctx context.Context, _ string, _ func() time.Time, fn func(context.Context) (int, error)) (bool, error) {
+func (*decisionStore) RunExclusively(ctx context.Context, _ string, _ *time.Time, _ func() time.Time, fn func(context.Context) (int, error)) (bool, error) {
 	_, err := fn(ctx)
 	return true, err
 }
 
-// A defect in carrying out one decision is a failure of that decision alone.
+// A defect in carrying out one decision is a failure of that decision alone. A decision of a
+// clock that has been set back waits for its time.
 func TestOneDecisionNeverStopsTheOthers(t *testing.T) {
 	s := &decisionStore{}
 	e := New(Config{Store: s, Now: func() time.Time { return began }, Log: slog.New(slog.DiscardHandler), Reporting: "EUR"})

@@ -424,8 +424,9 @@ type Webhooks interface {
 // Jobs keeps the record of the scheduled jobs and lets one process run each at a time.
 type Jobs interface {
 	// RunExclusively runs fn unless another process runs this job, and records the run.
-	// ran is false when another one does.
-	RunExclusively(ctx context.Context, job string, now func() time.Time, fn func(context.Context) (rows int, err error)) (ran bool, err error)
+	// ran is false when another one does. With a slot it runs only where CheckSlot lets it, and
+	// else answers what that does.
+	RunExclusively(ctx context.Context, job string, slot *time.Time, now func() time.Time, fn func(context.Context) (rows int, err error)) (ran bool, err error)
 	JobRuns(ctx context.Context) (map[string]JobRun, error)
 }
 
@@ -433,6 +434,7 @@ type Jobs interface {
 type JobRun struct {
 	StartedAt  time.Time
 	FinishedAt *time.Time // nil: it is under way, or its process has died
+	Slot       *time.Time // of the schedule, the latest that a run was for
 	Rows       int
 	Error      string
 	History    JobHistory

@@ -29,6 +29,8 @@ type Store struct {
 	exports *sqlx.DB // one connection for each export, for as long as its reader takes
 	locks   *sqlx.DB // one connection for each job that runs: it holds the job's lock
 	dsn     string   // for the listener, which has a connection of its own
+	// frozen is how long after the deadline of a job its process is given up.
+	frozen time.Duration
 
 	preparing  sync.Mutex
 	statements map[string]*sqlx.Stmt // of the bulk pool, by their text
@@ -73,7 +75,7 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{hot: hot, bulk: bulk, exports: exports, locks: locks, dsn: dsn, statements: map[string]*sqlx.Stmt{}}
+	s := &Store{hot: hot, bulk: bulk, exports: exports, locks: locks, dsn: dsn, frozen: time.Minute, statements: map[string]*sqlx.Stmt{}}
 	s.events = queue[eventRow]{
 		store: s, lanes: 2, open: openLane, insert: exceptErased(s.insertEvents, traceOfEvent), close: s.closeLane,
 	}

@@ -22,7 +22,7 @@ func hold(t *testing.T, s *Store, c *clock, job string, rows int, failure error)
 	}
 	inside, free, done := make(chan struct{}), make(chan struct{}), make(chan result, 1)
 	go func() {
-		ran, err := s.RunExclusively(context.Background(), job, c.Now, func(context.Context) (int, error) {
+		ran, err := s.RunExclusively(context.Background(), job, nil, c.Now, func(context.Context) (int, error) {
 			close(inside)
 			<-free
 			return rows, failure
@@ -42,7 +42,7 @@ func hold(t *testing.T, s *Store, c *clock, job string, rows int, failure error)
 
 func attempt(t *testing.T, s *Store, c *clock, job string) bool {
 	t.Helper()
-	return must(s.RunExclusively(t.Context(), job, c.Now, func(context.Context) (int, error) { return 1, nil }))(t)
+	return must(s.RunExclusively(t.Context(), job, nil, c.Now, func(context.Context) (int, error) { return 1, nil }))(t)
 }
 
 func TestOneProcessRunsAJob(t *testing.T) {
@@ -75,7 +75,8 @@ func TestOneProcessRunsAJob(t *testing.T) {
 func TestADeadProcessFreesItsJob(t *testing.T) {
 	dsn := pgtest.Database(t)
 	a, b, c := openStore(t, dsn), openStore(t, dsn), &clock{at: start}
-	release, ended := hold(t, a, c, "measure", 0, nil)
+	release, ended := hold(t, a, c, "measure", 7, nil)
+	c.Set(start.Add(time.Minute))
 	if n := count(t, b, `
 		SELECT count(pg_terminate_backend(pid)) FROM pg_locks
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); n != 1 {
@@ -92,9 +93,67 @@ func TestADeadProcessFreesItsJob(t *testing.T) {
 	if ran, err := ended(); !ran || err != nil {
 		t.Errorf("the first process: ran %v, error %v", ran, err)
 	}
+	if run := must(a.JobRuns(t.Context()))(t)["measure"]; run.Rows != 1 || run.History.Runs != 2 || run.History.Failures != 1 {
+		t.Errorf("the first process wrote on the record of the second: %+v", run)
+	}
 	// Its broken connection is not used again, and leaves no lock.
 	if !attempt(t, a, c, "measure") || !attempt(t, b, c, "measure") {
 		t.Error("the job cannot run any more")
+	}
+}
+
+// A process that is frozen, here one that does not listen, loses the lock some time after the
+// deadline of the job, and no sooner.
+func TestAFrozenProcessFreesItsJob(t *testing.T) {
+	dsn := pgtest.Database(t)
+	a, b, c := openStore(t, dsn), openStore(t, dsn), &clock{at: start}
+	a.frozen = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	begun, took := time.Now(), time.Duration(0)
+	ran, err := a.RunExclusively(ctx, "measure", nil, c.Now, func(context.Context) (int, error) {
+		for !attempt(t, b, c, "measure") && took < 10*time.Second {
+			took = time.Since(begun)
+		}
+		return 1, nil
+	})
+	if !ran || err != nil || took < 500*time.Millisecond || took > 10*time.Second {
+		t.Errorf("another process took over after %v: ran %v, error %v", took, ran, err)
+	}
+	if !attempt(t, a, c, "measure") {
+		t.Error("the job cannot run any more")
+	}
+}
+
+// A slot has one run, by whichever process; a run that somebody asks for takes none, and one
+// that died leaves its slot open.
+func TestASlotOfAJobHasOneRun(t *testing.T) {
+	dsn := pgtest.Database(t)
+	a, b, c := openStore(t, dsn), openStore(t, dsn), &clock{at: start}
+	run := func(s *Store, minute int, want bool) {
+		t.Helper()
+		slot := start.Add(time.Duration(minute) * time.Minute)
+		ran, err := s.RunExclusively(t.Context(), "measure", &slot, c.Now, func(context.Context) (int, error) { return 1, nil })
+		if ran != want || (err == nil) != want {
+			t.Errorf("minute %d: ran %v, error %v, want a run: %v", minute, ran, err, want)
+		}
+		if !want {
+			kindOf(t, err, engine.KindConflict, "job_not_due")
+		}
+	}
+	attempt(t, a, c, "measure")
+	run(a, 1, true)
+	run(b, 1, false)
+	attempt(t, b, c, "measure")
+	run(a, 1, false)
+	run(a, 0, false)
+	exec(t, a, `UPDATE job_runs SET finished_at = NULL`)
+	run(a, 0, false)
+	run(b, 1, true)
+	run(a, 3, true)
+	run(b, 2, false)
+	if r := must(a.JobRuns(t.Context()))(t)["measure"]; r.Slot == nil || !r.Slot.Equal(start.Add(3*time.Minute)) || r.History.Runs != 6 {
+		t.Errorf("record %+v", r)
 	}
 }
 
@@ -122,7 +181,7 @@ func TestAFailedJobIsRecorded(t *testing.T) {
 func TestAJobThatIsCutOffIsRecorded(t *testing.T) {
 	s, c := newStore(t), &clock{at: start}
 	ctx, cancel := context.WithCancel(t.Context())
-	ran, err := s.RunExclusively(ctx, "measure", c.Now, func(ctx context.Context) (int, error) {
+	ran, err := s.RunExclusively(ctx, "measure", nil, c.Now, func(ctx context.Context) (int, error) {
 		cancel()
 		return 2, ctx.Err()
 	})
@@ -146,7 +205,7 @@ func TestTheHistoryOfAJob(t *testing.T) {
 		failure error
 	}{{2 * time.Second, nil}, {1500 * time.Millisecond, errors.New("first\x00\xff")}, {time.Second, errors.New("second")}, {250 * time.Millisecond, nil}}
 	for _, r := range runs {
-		_, err := s.RunExclusively(t.Context(), "measure", c.Now, func(context.Context) (int, error) {
+		_, err := s.RunExclusively(t.Context(), "measure", nil, c.Now, func(context.Context) (int, error) {
 			c.Set(c.Now().Add(r.took))
 			return 1, r.failure
 		})
@@ -183,7 +242,7 @@ func TestAJobThatPanicsFreesItsLock(t *testing.T) {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		_, _ = s.RunExclusively(t.Context(), "measure", c.Now, func(context.Context) (int, error) { panic("defect") })
+		_, _ = s.RunExclusively(t.Context(), "measure", nil, c.Now, func(context.Context) (int, error) { panic("defect") })
 	}()
 	if !attempt(t, s, c, "measure") {
 		t.Error("a job that panicked keeps its lock")

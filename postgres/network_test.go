@@ -334,7 +334,7 @@ func TestLostReplies(t *testing.T) {
 			return s.FixReportingCurrency(ctx, "EUR")
 		}, `SELECT count(*) FROM configuration WHERE reporting_currency = 'EUR'`, 0},
 		{"RunExclusively", func(ctx context.Context, s *Store) error {
-			_, err := s.RunExclusively(ctx, "job", c.Now, func(context.Context) (int, error) { return 7, nil })
+			_, err := s.RunExclusively(ctx, "job", nil, c.Now, func(context.Context) (int, error) { return 7, nil })
 			return err
 		}, `SELECT count(*) FROM job_runs WHERE row_count = 7`, 0},
 		{"Erase", func(ctx context.Context, s *Store) error {
@@ -472,7 +472,7 @@ func TestBlackHole(t *testing.T) {
 			return err
 		}},
 		{"a job", func(ctx context.Context, s *Store) error {
-			_, err := s.RunExclusively(ctx, "job", (&clock{at: start}).Now, func(context.Context) (int, error) { return 0, nil })
+			_, err := s.RunExclusively(ctx, "job", nil, (&clock{at: start}).Now, func(context.Context) (int, error) { return 0, nil })
 			return err
 		}},
 	} {

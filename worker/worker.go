@@ -1,6 +1,6 @@
-// Package worker runs the engine's scheduled jobs with cron, in UTC. What a job does is a
-// method of the engine; here is only when. Any number of workers may run beside each
-// other: the engine lets one of them at a time run a job.
+// Package worker asks the engine with cron to run its scheduled jobs. What a job does is a
+// method of the engine, and whether a slot of its schedule has had its run is known to the
+// engine alone: any number of workers may ask, and their clocks may be set.
 package worker
 
 import (
@@ -14,12 +14,13 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// Jobs runs a job by its name: the engine does.
+// Jobs runs a job by its name where it is due: the engine does.
 type Jobs interface {
-	RunJob(ctx context.Context, name string) (rows int, err error)
+	RunDue(ctx context.Context, name string) (rows int, err error)
 }
 
-// Run runs the jobs on their schedules until ctx ends. Then it starts no more, gives those
+// Run runs the jobs on their schedules until ctx ends, at once those whose slot has had no run
+// yet. Then it starts no more, gives those
 // under way grace to finish, and cuts off the rest; a job that does not end then either,
 // because it waits on a dead connection, is left behind with an error after another grace.
 func Run(ctx context.Context, jobs Jobs, log *slog.Logger, grace time.Duration) error {
@@ -32,9 +33,7 @@ func Run(ctx context.Context, jobs Jobs, log *slog.Logger, grace time.Duration) 
 		cron.WithChain(cron.SkipIfStillRunning(logger), cron.Recover(logger)),
 	)
 	for _, job := range engine.ScheduledJobs() {
-		if _, err := c.AddFunc(job.Schedule, func() { run(working, jobs, log, job.Name) }); err != nil {
-			return fmt.Errorf("worker: schedule of %s: %w", job.Name, err)
-		}
+		c.Schedule(&slots{every: job.Every}, cron.FuncJob(func() { run(working, jobs, log, job.Name) }))
 	}
 	c.Start()
 	<-ctx.Done()
@@ -53,11 +52,31 @@ func Run(ctx context.Context, jobs Jobs, log *slog.Logger, grace time.Duration) 
 	return nil
 }
 
+// slots are when a job is asked for: at once, and then at the beginning of each slot.
+type slots struct {
+	every time.Duration
+	begun bool
+}
+
+// longestWait is the longest between two times at which a job is asked for. A slot whose run
+// died, or that a clock has jumped to, waits no longer.
+const longestWait = time.Minute
+
+// Next implements cron.Schedule. It counts on from t: how long is waited does not change when
+// the clock is set meanwhile.
+func (s *slots) Next(t time.Time) time.Time {
+	if !s.begun {
+		s.begun = true
+		return t
+	}
+	return t.Add(min(t.Truncate(s.every).Add(s.every).Sub(t), longestWait))
+}
+
 func run(ctx context.Context, jobs Jobs, log *slog.Logger, name string) {
-	rows, err := jobs.RunJob(ctx, name)
+	rows, err := jobs.RunDue(ctx, name)
 	switch {
 	case engine.KindOf(err) == engine.KindConflict:
-		log.DebugContext(ctx, "job left to another process", "job", name)
+		log.DebugContext(ctx, "job not due, or left to another process", "job", name)
 	case err != nil:
 		log.ErrorContext(ctx, "job failed", "job", name, "rows", rows, "error", err)
 	default:

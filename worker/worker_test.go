@@ -19,23 +19,38 @@ import (
 )
 
 // diary stands for the engine: it writes down when each job began, in minutes and seconds
-// since the start, and does what the test says.
+// since the start, and does what the test says. A slot has one run, as the engine rules.
 type diary struct {
 	begin time.Time
 	do    func(ctx context.Context, name string) error
 	mu    sync.Mutex
 	began map[string][]string
+	last  map[string]*engine.JobRun
 }
 
 func newDiary(do func(ctx context.Context, name string) error) *diary {
-	return &diary{begin: time.Now(), do: do, began: map[string][]string{}}
+	return &diary{begin: time.Now(), do: do, began: map[string][]string{}, last: map[string]*engine.JobRun{}}
 }
 
-func (d *diary) RunJob(ctx context.Context, name string) (int, error) {
-	d.mu.Lock()
-	d.began[name] = append(d.began[name], time.Since(d.begin).String())
-	d.mu.Unlock()
+func (d *diary) RunDue(ctx context.Context, name string) (int, error) {
+	if err := d.begins(name); err != nil {
+		return 0, err
+	}
 	return 1, d.do(ctx, name)
+}
+
+func (d *diary) begins(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	jobs, now := engine.ScheduledJobs(), time.Now()
+	job := jobs[slices.IndexFunc(jobs, func(j engine.Job) bool { return j.Name == name })]
+	slot := now.Truncate(job.Every)
+	if err := engine.CheckSlot(d.last[name], slot, now); err != nil {
+		return err
+	}
+	d.last[name] = &engine.JobRun{Slot: &slot, FinishedAt: &now}
+	d.began[name] = append(d.began[name], now.Sub(d.begin).String())
+	return nil
 }
 
 func (d *diary) of(name string) []string {
@@ -85,7 +100,7 @@ func start(t *testing.T, d *diary, log slog.Handler, grace time.Duration) (stop 
 	}
 }
 
-// When a job is next due is said by its interval; cron goes by its schedule. They must agree.
+// Slots are of the interval's length; people are told the schedule. They must agree.
 func TestSchedulesAgreeWithIntervals(t *testing.T) {
 	for _, job := range engine.ScheduledJobs() {
 		schedule, err := cron.ParseStandard(job.Schedule)
@@ -116,16 +131,17 @@ func TestSchedules(t *testing.T) {
 		if took, err := stop(); err != nil || took != 0 {
 			t.Errorf("idle, the end took %v: %v", took, err)
 		}
-		every := []string{"1m0s", "2m0s", "3m0s", "4m0s", "5m0s", "6m0s", "7m0s", "8m0s", "9m0s", "10m0s"}
-		for name, want := range map[string][]string{"measure": every, "analyze": {"5m0s", "10m0s"}, "decide": every} {
+		// At once those whose slot has had no run: here all, since none has ever run.
+		every := []string{"0s", "1m0s", "2m0s", "3m0s", "4m0s", "5m0s", "6m0s", "7m0s", "8m0s", "9m0s", "10m0s"}
+		for name, want := range map[string][]string{"measure": every, "analyze": {"0s", "5m0s", "10m0s"}, "decide": every, "recompute": {"0s"}} {
 			if diff := cmp.Diff(want, d.of(name)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
 		// Once stopped, nothing is started any more.
 		time.Sleep(10 * time.Minute)
-		if n := len(d.of("measure")); n != 10 {
-			t.Errorf("%d runs, 10 before the end", n)
+		if n := len(d.of("measure")); n != 11 {
+			t.Errorf("%d runs, 11 before the end", n)
 		}
 	})
 }
@@ -143,7 +159,7 @@ func TestSchedulesAreInUTC(t *testing.T) {
 			t.Error(err)
 		}
 		// Every five minutes of a zone 32½ minutes off would begin at 2m30s.
-		if diff := cmp.Diff([]string{"5m0s"}, d.of("analyze")); diff != "" {
+		if diff := cmp.Diff([]string{"0s", "5m0s"}, d.of("analyze")); diff != "" {
 			t.Errorf("analyze (-want +got):\n%s", diff)
 		}
 	})
@@ -163,10 +179,10 @@ func TestAPanicEndsOneRunAndNoMore(t *testing.T) {
 		if _, err := stop(); err != nil {
 			t.Error(err)
 		}
-		if measures, decides := len(d.of("measure")), len(d.of("decide")); measures != 3 || decides != 3 {
-			t.Errorf("%d and %d runs, want 3 and 3", measures, decides)
+		if measures, decides := len(d.of("measure")), len(d.of("decide")); measures != 4 || decides != 4 {
+			t.Errorf("%d and %d runs, want 4 and 4", measures, decides)
 		}
-		if n := log.errors(); n != 3 {
+		if n := log.errors(); n != 4 {
 			t.Errorf("%d errors in the log, want one for each panic", n)
 		}
 	})
@@ -187,8 +203,8 @@ func TestFailuresAreLogged(t *testing.T) {
 		if _, err := stop(); err != nil {
 			t.Error(err)
 		}
-		if n := log.errors(); n != 2 {
-			t.Errorf("%d errors in the log, want the 2 of measure", n)
+		if n := log.errors(); n != 3 {
+			t.Errorf("%d errors in the log, want the 3 of measure", n)
 		}
 	})
 }
@@ -206,11 +222,11 @@ func TestALongRunIsNotOverlapped(t *testing.T) {
 		if _, err := stop(); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff([]string{"1m0s", "4m0s", "7m0s"}, d.of("measure")); diff != "" {
+		if diff := cmp.Diff([]string{"0s", "3m0s", "6m0s"}, d.of("measure")); diff != "" {
 			t.Errorf("a run of 2½ minutes (-want +got):\n%s", diff)
 		}
-		if n := len(d.of("decide")); n != 8 {
-			t.Errorf("%d runs of another job, want 8", n)
+		if n := len(d.of("decide")); n != 9 {
+			t.Errorf("%d runs of another job, want 9", n)
 		}
 	})
 }
@@ -218,13 +234,13 @@ func TestALongRunIsNotOverlapped(t *testing.T) {
 func TestTheEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		job  func(ctx context.Context) error // begins 1 s before the end is asked for
+		job  func(ctx context.Context) error // begins 61 s before the end is asked for
 		took time.Duration
 		want string // of the error of Run
 		cut  bool   // the job's context ended
 	}{
 		{"a job finishes within the grace", func(ctx context.Context) error {
-			time.Sleep(6 * time.Second)
+			time.Sleep(66 * time.Second)
 			return ctx.Err()
 		}, 5 * time.Second, "", false},
 		{"a job is cut off after the grace", func(ctx context.Context) error {
