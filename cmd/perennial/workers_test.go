@@ -6,19 +6,25 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// TestWorkersPromoteOnce: many workers, killed while they carry decisions out, promote each
-// winner exactly once, with one row in the audit log and one message. With
-// PERENNIAL_TEST_WORKERS=100 it has a thousand winners, and all workers are paused for a
-// minute on the way.
+// TestWorkersPromoteOnce: of eight workers one is frozen while it carries decisions out and
+// loses its lock, others are killed at random, and those that remain do the rest. Each winner is
+// promoted exactly once, with one row in the audit log and one message, and the frozen worker,
+// which goes on with what it meant to do, changes nothing. With PERENNIAL_TEST_WORKERS=20 it has
+// a thousand winners, and the worker is frozen for a minute.
 func TestWorkersPromoteOnce(t *testing.T) {
 	t.Parallel()
-	tests := 10 * scale(t, "PERENNIAL_TEST_WORKERS")
+	size := scale(t, "PERENNIAL_TEST_WORKERS")
+	tests, frozen := 50*size, 5*time.Second
+	if size > 1 {
+		frozen = time.Minute
+	}
 	f := newFleet(t, 1)
 	f.must("POST", "/v1/webhooks", `{"url": "https://example.com/hook"}`)
 	f.promotable(tests)
@@ -28,42 +34,49 @@ func TestWorkersPromoteOnce(t *testing.T) {
 		t.Fatalf("%d promotions wait, want %d", n, tests)
 	}
 
-	random := rand.New(rand.NewPCG(8, 8))
 	workers := make([]*process, 8)
 	for i := range workers {
-		workers[i] = f.run("worker")
+		workers[i] = f.worker(i)
 	}
-	pauses, kills := tests/1000, 0
-	deadline := time.Now().Add(10 * time.Minute)
-	for f.count(`SELECT count(*) FROM experiments WHERE outcome = 'promoted'`) < tests {
-		if time.Now().After(deadline) {
-			t.Fatal("not all were promoted within ten minutes")
+	stale := f.freeze(workers, tests)
+	left := tests - f.promoted()
+	thaw := time.After(frozen)
+	kills := 0
+	random := rand.New(rand.NewPCG(8, 8))
+	begun := time.Now()
+	for f.promoted() < tests {
+		if time.Since(begun) > 30*time.Minute {
+			t.Fatalf("after half an hour and %d kills %d of %d are promoted", kills, f.promoted(), tests)
 		}
-		time.Sleep(time.Duration(100+random.IntN(400)) * time.Millisecond)
-		busy := f.count(`SELECT count(*) FROM job_runs WHERE job = 'decide' AND finished_at IS NULL`) > 0
-		if !busy {
-			continue
-		}
-		if pauses > 0 && random.IntN(4) == 0 {
-			pauses--
-			for _, w := range workers { // whoever carries decisions out is among them
-				_ = w.Process.Signal(syscall.SIGSTOP)
-			}
-			time.Sleep(time.Minute)
-			for _, w := range workers {
-				_ = w.Process.Signal(syscall.SIGCONT)
-			}
-			continue
-		}
+		time.Sleep(time.Duration(200+random.IntN(1500*min(size, 2))) * time.Millisecond)
 		i := random.IntN(len(workers))
+		if holder := f.holder(); holder >= 0 && random.IntN(2) == 0 {
+			i = holder
+		}
+		if i == stale {
+			continue
+		}
 		_ = workers[i].Process.Kill()
 		_ = workers[i].Wait()
-		workers[i] = f.run("worker")
+		workers[i] = f.worker(i)
 		kills++
 	}
-	for _, w := range workers {
-		_ = w.Process.Kill()
-		_ = w.Wait()
+	done := f.count(`SELECT count(*) FROM audit`)
+	<-thaw
+	// It goes on with what it had begun, and then stops.
+	_ = workers[stale].Process.Signal(syscall.SIGCONT)
+	_ = workers[stale].Process.Signal(os.Interrupt)
+	if err := workers[stale].Wait(); err != nil {
+		t.Errorf("the frozen worker ended with %v:\n%s", err, &workers[stale].output)
+	}
+	if n := f.count(`SELECT count(*) FROM audit`); n != done {
+		t.Errorf("%d rows in the audit log after the frozen worker went on, %d before", n, done)
+	}
+	for i, w := range workers {
+		if i != stale {
+			_ = w.Process.Kill()
+			_ = w.Wait()
+		}
 	}
 	for what, query := range map[string]string{
 		"experiments":      `SELECT count(*) FROM experiments WHERE outcome = 'promoted' AND winner = 'b' AND version = 3`,
@@ -72,13 +85,59 @@ func TestWorkersPromoteOnce(t *testing.T) {
 		"decisions":        `SELECT count(*) FROM decisions`,
 		"audit rows":       `SELECT count(*) FROM audit WHERE action = 'experiment.promote'`,
 		"audited":          `SELECT count(DISTINCT object) FROM audit WHERE action = 'experiment.promote'`,
-		"webhook messages": `SELECT count(*) FROM messages WHERE event = 'experiment.promoted'`,
+		"webhook messages": `SELECT count(DISTINCT id) FROM messages WHERE event = 'experiment.promoted'`,
+		"messages":         `SELECT count(*) FROM messages WHERE event = 'experiment.promoted'`,
 	} {
 		if n := f.count(query); n != tests {
 			t.Errorf("%s: %d, want %d", what, n, tests)
 		}
 	}
-	t.Logf("%d tests, %d kills", tests, kills)
+	t.Logf("%d tests, %d of them left when worker %d was frozen, %d kills in %v",
+		tests, left, stale, kills, time.Since(begun).Round(time.Second))
+}
+
+// worker starts a worker whose connections bear its number.
+func (f *fleet) worker(i int) *process {
+	f.t.Helper()
+	f.databaseURL = fmt.Sprintf("%s&application_name=worker-%d", f.url(), i)
+	defer func() { f.databaseURL = "" }()
+	return f.run("worker")
+}
+
+func (f *fleet) promoted() int {
+	f.t.Helper()
+	return f.count(`SELECT count(*) FROM experiments WHERE outcome = 'promoted'`)
+}
+
+// holdsDecide is the connection that holds the lock of the job decide (postgres/job.go).
+const holdsDecide = `
+	FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+	WHERE l.locktype = 'advisory' AND l.granted AND l.classid = CAST(x'70657265' AS integer)
+		AND l.objid = CAST(CAST(hashtext('decide') AS bigint) & 4294967295 AS oid)`
+
+// holder is the number of the worker that carries decisions out, -1 for none.
+func (f *fleet) holder() int {
+	f.t.Helper()
+	return f.count(`SELECT coalesce(max(CAST(substr(a.application_name, 8) AS integer)), -1)` + holdsDecide)
+}
+
+// freeze stops the worker that carries decisions out somewhere in the middle, and takes the
+// lock from it, as the server does after the job's deadline. It answers the worker's number.
+func (f *fleet) freeze(workers []*process, tests int) int {
+	f.t.Helper()
+	for f.promoted() < tests {
+		stale := f.holder()
+		if stale < 0 || f.promoted() < tests/10 {
+			continue
+		}
+		_ = workers[stale].Process.Signal(syscall.SIGSTOP)
+		if f.count(`SELECT count(pg_terminate_backend(a.pid))`+holdsDecide) == 1 {
+			return stale
+		}
+		_ = workers[stale].Process.Signal(syscall.SIGCONT)
+	}
+	f.t.Fatal("all were promoted before a worker could be frozen")
+	return -1
 }
 
 func (f *fleet) count(query string) (n int) {
@@ -92,7 +151,7 @@ func (f *fleet) count(query string) (n int) {
 // promotable makes external tests whose second arm has won, all with the same customers.
 func (f *fleet) promotable(tests int) {
 	f.t.Helper()
-	const customers = 400
+	const customers = 240
 	enrolled := time.Now().Add(-40 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	ordered := time.Now().Add(-39 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	f.must("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 7}}`)
