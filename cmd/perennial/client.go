@@ -72,9 +72,24 @@ func (c *client) do(ctx context.Context, call call, answer any) error {
 			return err
 		}
 	}
+	return c.patiently(ctx, func() (time.Duration, error) { return c.attempt(ctx, call, body, answer) })
+}
+
+// open sends a call and answers what is to be read, for as long as that takes.
+func (c *client) open(ctx context.Context, call call) (response *http.Response, err error) {
+	err = c.patiently(ctx, func() (wait time.Duration, err error) {
+		response, wait, err = c.send(ctx, call, nil) //nolint:bodyclose // the caller does
+		return wait, err
+	})
+	return response, err
+}
+
+// patiently tries, and again where the engine may answer a moment later. try answers the wait
+// that the server asks for.
+func (c *client) patiently(ctx context.Context, try func() (time.Duration, error)) error {
 	pause := c.pause
 	for attempt := 1; ; attempt++ {
-		wait, err := c.attempt(ctx, call, body, answer)
+		wait, err := try()
 		if err == nil || attempt >= c.attempts || !retriable(err) {
 			return c.explain(ctx, err)
 		}
@@ -93,9 +108,34 @@ func (c *client) do(ctx context.Context, call call, answer any) error {
 
 // attempt sends a call once. With an error it answers the wait the server asks for.
 func (c *client) attempt(ctx context.Context, call call, body []byte, answer any) (time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, call.method, c.base+call.path, bytes.NewReader(body))
+	response, wait, err := c.send(ctx, call, body)
+	if err != nil {
+		return wait, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return 0, err
+	}
+	if answer == nil {
+		return 0, nil
+	}
+	if raw, ok := answer.(*[]byte); ok {
+		*raw = text
+		return 0, nil
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return 0, fmt.Errorf("%s %s answers what is not the API of Perennial: %w", call.method, c.base+call.path, err)
+	}
+	return 0, nil
+}
+
+// send sends a call once and answers a response that is none of an error. With an error it
+// answers the wait the server asks for.
+func (c *client) send(ctx context.Context, call call, body []byte) (*http.Response, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, call.method, c.base+call.path, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
 	if body != nil {
@@ -109,29 +149,19 @@ func (c *client) attempt(ctx context.Context, call call, body []byte, answer any
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
+	}
+	if response.StatusCode < 300 {
+		return response, 0, nil
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	if response.StatusCode >= 300 {
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-		wait := min(time.Duration(seconds)*time.Second, time.Minute)
-		return wait, readProblem(response, text)
-	}
-	if answer == nil {
-		return 0, nil
-	}
-	if raw, ok := answer.(*[]byte); ok {
-		*raw = text
-		return 0, nil
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return 0, fmt.Errorf("%s %s answers what is not the API of Perennial: %w", call.method, c.base+call.path, err)
-	}
-	return 0, nil
+	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+	wait := min(time.Duration(seconds)*time.Second, time.Minute)
+	return nil, wait, readProblem(response, text)
 }
 
 // retriable tells whether the engine may answer a moment later.

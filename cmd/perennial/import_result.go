@@ -156,12 +156,19 @@ func newProgress(w io.Writer, size int64, noun string) *progress {
 }
 
 // show moves the bar to an offset and tells how many there were so far.
-func (p *progress) show(offset int64, count int) {
+func (p *progress) show(offset int64, count int) { p.tell(offset, count, "") }
+
+// showBytes moves the bar to a row and tells how many bytes there were so far.
+func (p *progress) showBytes(rows int, bytes int64) {
+	p.tell(int64(rows), rows, fmt.Sprintf(", %s", megabytes(bytes)))
+}
+
+func (p *progress) tell(offset int64, count int, more string) {
 	if p.bar == nil {
 		return
 	}
 	rate := float64(count) / max(time.Since(p.started).Seconds(), 0.001)
-	p.bar.Describe(fmt.Sprintf("%s %s, %s/s", groupDigits(strconv.Itoa(count)), p.noun, groupDigits(strconv.Itoa(int(rate)))))
+	p.bar.Describe(fmt.Sprintf("%s %s%s, %s/s", groupDigits(strconv.Itoa(count)), p.noun, more, groupDigits(strconv.Itoa(int(rate)))))
 	_ = p.bar.Set64(offset) // a bar that cannot be drawn is no reason to stop
 }
 

@@ -91,7 +91,7 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 		}
 	}
 	add(running, newUp(a), newServe(a), newWorker(a), newMigrate(a), newDemo(a))
-	add(talking, newImport(a), newAssign(a), newReport(a), newPlan(a), newKeys(a), newVerifyAudit(a))
+	add(talking, newImport(a), newAssign(a), newExport(a), newReport(a), newPlan(a), newKeys(a), newVerifyAudit(a))
 	add(about, newSimulate(a), newConfig(a), newVersion(a))
 	return root
 }

@@ -70,11 +70,19 @@ func reportCall(key, asOf string, now bool) (call, error) {
 	if asOf == "" {
 		return call{method: http.MethodGet, path: path + "/report"}, nil
 	}
+	at, err := parseTime(asOf)
+	if err != nil {
+		return call{}, usagef("--as-of %w", err)
+	}
+	return call{method: http.MethodPost, path: path + "/reports", body: map[string]time.Time{"as_of": at}, idempotency: rand.Text()}, nil
+}
+
+// parseTime reads a time; a date is its first second, UTC.
+func parseTime(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, strings.TrimSpace(asOf)); err == nil {
-			body := map[string]time.Time{"as_of": t.UTC()}
-			return call{method: http.MethodPost, path: path + "/reports", body: body, idempotency: rand.Text()}, nil
+		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
+			return t.UTC(), nil
 		}
 	}
-	return call{}, usagef("--as-of %q is not a time such as 2026-03-01 or 2026-03-01T10:00:00Z", asOf)
+	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-03-01 or 2026-03-01T10:00:00Z", text)
 }
