@@ -30,7 +30,8 @@ func (s *Store) ExportMeasures(ctx context.Context, of []engine.Experiment, out 
 		var shown *analysis
 		if err := inPictureOn(ctx, conn, func(tx *sqlx.Tx) (err error) {
 			for i := range of {
-				if _, _, err := measure(ctx, tx, &of[i]); err != nil {
+				// On one picture the cut is the same for all.
+				if d.cut, _, err = measure(ctx, tx, &of[i]); err != nil {
 					return err
 				}
 			}
@@ -42,7 +43,6 @@ func (s *Store) ExportMeasures(ctx context.Context, of []engine.Experiment, out 
 			}
 			if err := total(ctx, tx, out.Total, `
 				SELECT count(*) FROM enrolments AS e
-				JOIN measure_cuts AS cut ON cut.experiment = e.experiment AND e.position <= cut.position
 				JOIN unnest(CAST($1 AS text[])) AS metric (experiment) ON metric.experiment = e.experiment`, d.experiments); err != nil {
 				return err
 			}
@@ -56,6 +56,7 @@ func (s *Store) ExportMeasures(ctx context.Context, of []engine.Experiment, out 
 
 // definitions are the metrics of experiments, column by column.
 type definitions struct {
+	cut         int64 // what came in up to here is measured
 	experiments pq.StringArray
 	metrics     pq.StringArray
 	ends        pq.StringArray // of the windows, from enrolment, as intervals
@@ -82,10 +83,8 @@ func (d *definitions) declare(ctx context.Context, tx *sqlx.Tx) error {
 	return declare(ctx, tx, `
 		DECLARE exported NO SCROLL CURSOR WITH HOLD FOR
 		SELECT e.customer_id, e.experiment, e.variant, e.assignment_key, e.enrolled_at, e.channel, e.touchpoint, e.position,
-			e.contaminated, metric.n - 1 AS definition, e.enrolled_at + metric.until AS matured_at, measures.value, measures.x,
-			cut.position AS data_cut
+			e.contaminated, metric.n - 1 AS definition, e.enrolled_at + metric.until AS matured_at, measures.value, measures.x
 		FROM enrolments AS e
-		JOIN measure_cuts AS cut ON cut.experiment = e.experiment AND e.position <= cut.position
 		JOIN unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS interval[])) WITH ORDINALITY
 			AS metric (experiment, key, until, n) ON metric.experiment = e.experiment
 		LEFT JOIN measures ON measures.customer_id = e.customer_id AND measures.experiment = e.experiment
@@ -99,7 +98,6 @@ type exportedMeasure struct {
 	MaturedAt  time.Time           `db:"matured_at"`
 	Value      decimal.NullDecimal `db:"value"`
 	X          decimal.NullDecimal `db:"x"`
-	DataCut    int64               `db:"data_cut"`
 }
 
 // measured is a row as its metric wants it read: who has no measure has the value 0, but of
@@ -107,7 +105,7 @@ type exportedMeasure struct {
 func (d *definitions) measured(r *exportedMeasure, shown *analysis) *engine.MeasuredValue {
 	m := d.metric[r.Definition]
 	v := &engine.MeasuredValue{
-		ExportedEnrolment: *shown.mark(&r.enrolmentRow), Metric: m, MaturedAt: r.MaturedAt, DataCut: r.DataCut,
+		ExportedEnrolment: *shown.mark(&r.enrolmentRow), Metric: m, MaturedAt: r.MaturedAt, DataCut: d.cut,
 	}
 	survival := m.Kind == engine.KindSurvival
 	if r.Value.Valid || !survival {
