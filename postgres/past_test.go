@@ -124,7 +124,8 @@ func TestClosingReport(t *testing.T) {
 	}
 }
 
-// Customers who turn up late are waited for; a test without any is closed when there can be none.
+// Customers who turn up late are waited for, those who come after max_days are not; a test without
+// any is closed when there can be none.
 func TestWhenATestIsClosed(t *testing.T) {
 	s, c := newStore(t), &clock{at: start}
 	e := newEngine(t, s, c, 1)
@@ -135,8 +136,14 @@ func TestWhenATestIsClosed(t *testing.T) {
 	running(t, e, empty)
 	spend(t, s, "tone", "control", 5, 10, start)
 	spend(t, s, "tone", "warm", 5, 12, start)
+	short := slow(t, e, "short")
+	short.Assignment, short.Touchpoints, short.Variants[1].Content = engine.AssignedElsewhere, nil, nil
+	short.Policy.MinDays, short.Policy.MaxDays = 0, 3
+	running(t, e, short)
+	enrol(t, s, "short", "warm", start, "in-time")
+	enrol(t, s, "short", "warm", start.Add(4*day), "too-late")
 	c.Set(start.Add(5 * day))
-	for _, key := range []engine.ExperimentKey{"tone", "empty"} {
+	for _, key := range []engine.ExperimentKey{"tone", "empty", "short"} {
 		must(e.Stop(t.Context(), engine.Action{Experiment: key, By: "Ada"}))(t)
 	}
 	run(t, e, "analyze")
@@ -146,6 +153,8 @@ func TestWhenATestIsClosed(t *testing.T) {
 		closed int
 	}{
 		{14 * day, 0}, // when the last of those known on day 5 matured
+		{17*day - time.Microsecond, 0},
+		{17 * day, 1}, // short: 14 days after enrolment in it has ended
 		{18*day - time.Microsecond, 0},
 		{18 * day, 1},
 		{19*day - time.Microsecond, 0},
