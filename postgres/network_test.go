@@ -228,6 +228,10 @@ func TestLostReplies(t *testing.T) {
 			_, err := s.MergeCustomers(ctx, []engine.Customer{{ID: "a"}}, start)
 			return err
 		}, `SELECT count(*) FROM customers WHERE customer_id = 'a'`, 0},
+		{"WriteTiers", func(ctx context.Context, s *Store) error {
+			_, err := s.WriteTiers(ctx, start)
+			return err
+		}, `SELECT count(*) FROM customers WHERE attributes = '{"ltv_tier": "low"}' AND customer_id = 'a'`, 0},
 		{"LinkIdentities", func(ctx context.Context, s *Store) error {
 			_, err := s.LinkIdentities(ctx, []engine.CustomerID{"b", "B"})
 			return err
