@@ -329,6 +329,17 @@ func TestLostReplies(t *testing.T) {
 			_, err := s.Totals(ctx, x, engine.View{AsOf: start})
 			return err
 		}, `SELECT count(*) FROM measures`, 0},
+		{"ExportMeasures", func(ctx context.Context, s *Store) error {
+			exec(t, direct, `TRUNCATE measures, measure_cuts`)
+			rows := 0
+			err := s.ExportMeasures(ctx, []engine.Experiment{*x}, engine.Output[engine.MeasuredValue]{
+				Total: func(int64) {}, Row: func(*engine.MeasuredValue) error { rows++; return nil },
+			})
+			if err == nil && rows == 0 {
+				t.Error("nothing was exported")
+			}
+			return err
+		}, `SELECT count(*) FROM measure_cuts`, 0},
 		{"Recompute", func(ctx context.Context, s *Store) error {
 			exec(t, direct, `TRUNCATE measures, measure_cuts`)
 			_, _, err := s.Recompute(ctx, x)
