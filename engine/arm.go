@@ -87,6 +87,14 @@ func newSurvivalArm(t ArmTotal, days []DayCount, toDay int) arm {
 	if t.Mature == 0 {
 		return a
 	}
+	mean := lifeTable(days).RestrictedMean(float64(toDay))
+	n := float64(t.Mature)
+	a.moments.Mean, a.moments.M2, a.warning = mean.Mean, mean.SE*mean.SE*n*(n-1), mean.Warning
+	return a
+}
+
+// lifeTable adds up day counts in the order of days.
+func lifeTable(days []DayCount) survival.Table {
 	table := survival.Table{}
 	for _, d := range days {
 		table.N += d.Churned + d.Censored
@@ -97,10 +105,7 @@ func newSurvivalArm(t ArmTotal, days []DayCount, toDay int) arm {
 		}
 		table.Rows = append(table.Rows, survival.Row{Time: float64(d.Day), Events: d.Churned, Censored: d.Censored})
 	}
-	mean := table.RestrictedMean(float64(toDay))
-	n := float64(t.Mature)
-	a.moments.Mean, a.moments.M2, a.warning = mean.Mean, mean.SE*mean.SE*n*(n-1), mean.Warning
-	return a
+	return table
 }
 
 // pairMoments turns exact sums into joint moments. Centred sums such as Σx² − (Σx)²/n are

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/perennial-engine/perennial/stats"
+	"github.com/perennial-engine/perennial/stats/survival"
 )
 
 // A SpentLook is a look at which a group-sequential plan has spent error. Those up to a look
@@ -17,8 +18,8 @@ type SpentLook struct {
 	// was reached.
 	Fraction   float64 `json:"fraction"`
 	AlphaSpent float64 `json:"alpha_spent"` // up to and at this look, on both sides
-	// Information is the matured customers of each metric as a share of the plan. It sets the
-	// correlation of the looks.
+	// Information is the matured customers of each metric as a share of the plan; of survival those
+	// still followed count in part. It sets the correlation of the looks.
 	Information map[MetricKey]float64 `json:"information"`
 	// Boundary is what the difference of the first primary over its error had to reach if it
 	// were the only question; nil: the look could not stop.
@@ -53,11 +54,48 @@ func (x *Experiment) thisLook(t *Totals, information float64, final bool) SpentL
 	if final {
 		l.Fraction = 1
 	}
-	for _, key := range x.Metrics.Keys() {
+	for i, key := range x.Metrics.Keys() {
 		l.Information[key] = x.share(t, key)
+		if m := &x.Frozen[i]; m.Kind == KindSurvival && l.Information[key] > 0 {
+			l.Information[key] *= x.followed(t, m)
+		}
 	}
 	l.AlphaSpent = 2 * stats.Spending{}.Spent(x.Plan.Alpha/2, l.Fraction)
 	return l
+}
+
+// followed is how many customers, followed to the end, would tell as much of survival as all who
+// are in the test do, for each that has matured. The restricted mean up to a fixed day has
+// independent increments, in the information of everybody.
+func (x *Experiment) followed(t *Totals, m *Metric) float64 {
+	customers, mature := 0.0, 0.0
+	for _, v := range x.Variants {
+		n := float64(t.value(m.Key, v.Key).Mature)
+		mature += n
+		customers += max(n, wholeLives(lifeTable(t.days(m.Key, v.Key)), float64(m.Window.ToDay)))
+	}
+	return customers / mature
+}
+
+// wholeLives is the number of customers, all followed to tau, whose restricted mean would have
+// the error of that of the table: the variance of a life up to tau over the error's square. It is 0
+// where either cannot be told.
+func wholeLives(table survival.Table, tau float64) float64 {
+	mean := table.RestrictedMean(tau)
+	curve := survival.KaplanMeier(table, survival.LogLog, 0.95)
+	if mean.Warning != stats.NoWarning || curve.Warning != stats.NoWarning || mean.SE == 0 {
+		return 0
+	}
+	squares, share, last := 0.0, 1.0, 0.0 // E[min(T, tau)²] = ∫ 2t S(t) dt
+	for _, p := range curve.Points {
+		if p.Time >= tau {
+			break
+		}
+		squares += share * (p.Time*p.Time - last*last)
+		share, last = p.Survival, p.Time
+	}
+	squares += share * (tau*tau - last*last)
+	return max(0, squares-mean.Mean*mean.Mean) / (mean.SE * mean.SE)
 }
 
 // groupPlan is the plan of the looks so far for a metric, at an error of both sides together.
