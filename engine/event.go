@@ -147,7 +147,7 @@ func (x *Exposure) Digest() []byte { return digest(string(x.Touchpoint), stamp(x
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 func digest(parts ...string) []byte {
-	var b []byte
+	b := make([]byte, 0, 256)
 	for _, part := range parts {
 		b = append(append(strconv.AppendInt(b, int64(len(part)), 10), ':'), part...)
 	}

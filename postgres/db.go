@@ -76,13 +76,9 @@ func open(dsn string, hotLimits, bulkLimits limits) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{hot: hot, bulk: bulk, exports: exports, locks: locks, dsn: dsn, frozen: time.Minute, statements: map[string]*sqlx.Stmt{}}
-	s.events = queue[eventRow]{
-		store: s, lanes: 2, open: openLane, insert: exceptErased(s.insertEvents, traceOfEvent), close: s.closeLane,
-	}
-	s.exposures = queue[engine.Exposure]{
-		store: s, lanes: 1, open: alone, insert: exceptErased(insertExposures, traceOfExposure), close: published,
-	}
-	s.enrolments = queue[engine.Enrolment]{store: s, lanes: 1, open: alone, insert: insertKnown, close: published}
+	s.events = queue[eventRow]{store: s, insert: exceptErased(s.insertEvents, traceOfEvent), lanes: 2}
+	s.exposures = queue[engine.Exposure]{store: s, insert: exceptErased(insertExposures, traceOfExposure), lanes: 1}
+	s.enrolments = queue[engine.Enrolment]{store: s, insert: insertKnown, lanes: 1}
 	return s, nil
 }
 
@@ -258,8 +254,10 @@ func nextPosition(ctx context.Context, tx *sqlx.Tx) (int64, error) {
 // nextPositions is nextPosition for at most n rows that have each their own: it answers the
 // first of n positions that nobody else has.
 func nextPositions(ctx context.Context, tx *sqlx.Tx, n int64) (first int64, err error) {
-	err = tx.GetContext(ctx, &first, `
-		WITH ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0))
-		UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 + 1`, n, ledgerLock)
+	err = tx.GetContext(ctx, &first, takePositions, n, ledgerLock)
 	return first, err
 }
+
+const takePositions = `
+	WITH ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0))
+	UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 + 1`

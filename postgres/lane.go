@@ -101,12 +101,16 @@ func (s *Store) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) 
 	return statement, err
 }
 
-// alone opens a transaction that has the ledger for itself and writes up to groupRows rows:
-// how many there will be is not known before.
-func alone(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
-	return nextPositions(ctx, tx, groupRows)
+// alone takes the ledger's lock and groupRows positions, which are published with the
+// transaction: how many rows there will be is not known before.
+func (s *Store) alone(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
+	statement, err := s.prepared(ctx, takePositions)
+	if err != nil {
+		return 0, err
+	}
+	err = tx.StmtxContext(ctx, statement).GetContext(ctx, &first, groupRows, ledgerLock) //nolint:sqlclosecheck // it ends with tx
+	return first, err
 }
 
-// published is the end of a transaction that has published its positions already, nobody
-// else being able to read them before its commit.
+// published is the end of a transaction that is alone.
 func published(context.Context, *sqlx.Tx, int64) error { return nil }
