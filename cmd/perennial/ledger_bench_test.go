@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,12 +59,7 @@ func BenchmarkIngest(b *testing.B) {
 	}
 	b.Cleanup(func() { _ = cluster.Stop(context.WithoutCancel(b.Context())) })
 	dsn, addr := cluster.DSN("perennial"), unusedAddr(b)
-	config, err := pq.NewConfig(dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	socket := url.Values{"host": {config.Host}, "user": {config.User}, "sslmode": {"disable"}}
-	startChild(b, addr, "--database-url", "postgres:///"+config.Database+"?"+socket.Encode())
+	startChild(b, addr, "--database-url", databaseURL(b, cluster))
 	db, err := sql.Open("postgres", dsn)
 	if err != nil {
 		b.Fatal(err)
@@ -106,6 +102,114 @@ func BenchmarkIngest(b *testing.B) {
 			b.ReportMetric(c.goal, "goal-ratio")
 		})
 	}
+}
+
+// BenchmarkServerMemory is the most memory that a server had resident while it took in events
+// over HTTP, and then, beside a ledger of PERENNIAL_BENCH_EVENTS events of a tenth as many
+// customers, every fifth of them enrolled, while it measured a test for the first time,
+// reported, and took in more. PostgreSQL's memory is its own.
+func BenchmarkServerMemory(b *testing.B) {
+	n := 200_000
+	if text := os.Getenv("PERENNIAL_BENCH_EVENTS"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cluster, err := pglocal.Start(b.Context(), pglocal.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = cluster.Stop(context.WithoutCancel(b.Context())) })
+	db, err := sql.Open("postgres", cluster.DSN("perennial"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	addr := unusedAddr(b)
+	child := startChild(b, addr, "--database-url", databaseURL(b, cluster))
+	f := &feed{b: b, url: "http://" + addr}
+	send := func(method, path, body string) {
+		request, err := http.NewRequestWithContext(b.Context(), method, f.url+path, strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer test-admin")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer response.Body.Close() //nolint:errcheck // it was read to the end
+		if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode >= 300 {
+			b.Fatalf("%s %s: %s: %s (%v)", method, path, response.Status, answer, err)
+		}
+	}
+	for b.Loop() {
+		f.postBatches(100_000)
+		ingesting := residentPeak(b, child.Process.Pid)
+		send("PUT", "/v1/metrics/ltv_90", `{"kind": "ltv", "events": ["order"], "window": {"from_day": 0, "to_day": 90}}`)
+		send("POST", "/v1/experiments", `{"key": "x", "assignment": "external",
+			"variants": [{"key": "control", "control": true, "weight": 1}, {"key": "warm", "weight": 1}],
+			"metrics": {"primary": "ltv_90"}, "plan": {"method": "anytime"}}`)
+		send("POST", "/v1/experiments/x/start", "")
+		for _, statement := range []string{
+			`
+			INSERT INTO enrolments (customer_id, experiment, variant, assignment_key, enrolled_at, channel, touchpoint, position)
+			SELECT 'm' || n * 5, 'x', CASE n % 2 WHEN 0 THEN 'control' ELSE 'warm' END, 'm' || n * 5,
+				timestamptz '2025-03-01Z' + n * interval '1 second', 'email', 'mail', (SELECT value FROM ingest_position) + n
+			FROM generate_series(1, CAST($1 AS integer) / 50) AS n`,
+			`
+			INSERT INTO events (customer_id, id, type, occurred_at, value, currency, channel, digest, position)
+			SELECT 'm' || 1 + CAST(n AS bigint) * 7919 % ($1 / 10), 'm' || n, 'order', timestamptz '2025-03-01Z' + n * interval '1.5 seconds',
+				n * 37 % 10000 / 100.0, 'EUR', 'web', decode(md5(CAST(n AS text)), 'hex'), (SELECT value FROM ingest_position) + n
+			FROM generate_series(1, CAST($1 AS integer)) AS n`,
+			`UPDATE ingest_position SET value = value + $1`,
+		} {
+			if _, err := db.ExecContext(b.Context(), statement, n); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := db.ExecContext(b.Context(), `VACUUM ANALYZE`); err != nil {
+			b.Fatal(err)
+		}
+		send("POST", "/v1/experiments/x/reports", "")
+		f.postBatches(100_000)
+		peak := residentPeak(b, child.Process.Pid)
+		b.ReportMetric(ingesting, "ingesting-MB")
+		b.ReportMetric(peak, "MB")
+		b.ReportMetric(500, "goal-MB")
+	}
+}
+
+// residentPeak is the most memory that a process ever had resident, in megabytes.
+func residentPeak(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skipf("what a process has resident is not known here: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kB, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kB * 1024 / 1e6
+		}
+	}
+	b.Fatal("no VmHWM")
+	return 0
+}
+
+// databaseURL is the address of a cluster's database as `perennial up` takes it.
+func databaseURL(b *testing.B, cluster *pglocal.Cluster) string {
+	b.Helper()
+	config, err := pq.NewConfig(cluster.DSN("perennial"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket := url.Values{"host": {config.Host}, "user": {config.User}, "sslmode": {"disable"}}
+	return "postgres:///" + config.Database + "?" + socket.Encode()
 }
 
 func median(all []float64) float64 {
