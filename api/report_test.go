@@ -143,7 +143,7 @@ func TestReportAtADataCut(t *testing.T) {
 func TestReportBySegment(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).catalogue()
-	s.running(mailing)
+	s.running(and(mailing, object{"objective": "retention"}))
 	s.enrolled(map[string][]float64{"plain": {10, 20, 30}, "warm": {20, 40, 60}})
 	for _, customer := range []string{"plain-0", "plain-1", "warm-0"} {
 		s.put("/v1/customers/"+customer, `{"attributes": {"country": "FR"}}`)
@@ -162,6 +162,10 @@ func TestReportBySegment(t *testing.T) {
 	}
 	s.post("/v1/experiments/mailing/reports?segment=channel", nil).is(http.StatusCreated).has(object{
 		"/segments/0/segment": "", "/segments/0/metrics/0/arms/0/mean": 20.0, "/segments/1": nil,
+	})
+	s.post("/v1/experiments/mailing/reports?segment=objective", nil).is(http.StatusCreated).has(object{
+		"/segment_by": "objective", "/segments/0/segment": "retention",
+		"/segments/0/customers": object{"plain": 3.0, "warm": 3.0}, "/segments/0/metrics/0/arms/0/mean": 20.0, "/segments/1": nil,
 	})
 	for i := range 51 {
 		s.put(fmt.Sprintf("/v1/customers/seg-%d", i), object{"attributes": object{"number": i}})

@@ -41,16 +41,22 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 		return nil, err
 	}
 	v := View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}
+	if v.Segment == SegmentObjective {
+		v.Segment = ""
+	}
 	totals, err := e.store.Totals(ctx, x, v)
 	if err != nil {
 		return nil, err
+	}
+	if q.Segment == SegmentObjective {
+		totals.name(string(x.Objective))
 	}
 	r, c, err := e.inform(ctx, x, totals, sitting{asOf: at, last: last})
 	if err != nil {
 		return nil, err
 	}
-	if v.Segment != "" {
-		r.SegmentBy, r.Segments = v.Segment, c.segments(totals)
+	if q.Segment != "" {
+		r.SegmentBy, r.Segments = q.Segment, c.segments(totals)
 	}
 	return r, e.store.SaveReport(ctx, r, nil)
 }

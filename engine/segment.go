@@ -26,6 +26,19 @@ func (t *Totals) part(keep func(contaminated bool, segment string) bool) *Totals
 	return part
 }
 
+// name puts everybody in one segment.
+func (t *Totals) name(segment string) {
+	for i := range t.Arms {
+		t.Arms[i].Segment = segment
+	}
+	for i := range t.Values {
+		t.Values[i].Segment = segment
+	}
+	for i := range t.Days {
+		t.Days[i].Segment = segment
+	}
+}
+
 // among reports the metrics of a part of the customers. It decides nothing.
 func (c *caseFile) among(part *Totals) []MetricReport {
 	some := &caseFile{judge: c.judge, experiment: c.experiment, asOf: c.asOf, first: c.first}

@@ -242,7 +242,7 @@ type Measures interface {
 type View struct {
 	AsOf    time.Time // what happened later does not count
 	DataCut *int64    // what came in later does not count; nil: all counts
-	Segment string    // SegmentChannel, SegmentTier, a stored attribute, or "" for no segments
+	Segment string    // one of those below, a stored attribute, or "" for no segments
 }
 
 // A Span is what came in after one ingest position up to another, and happened by AsOf.
@@ -276,6 +276,8 @@ type ChannelDay struct {
 const (
 	SegmentChannel = "channel"
 	SegmentTier    = AttributeTier
+	// SegmentObjective puts everybody under the test's objective, for those who compare tests.
+	SegmentObjective = "objective"
 )
 
 // Totals are the exact sums behind a report. Each arm is divided by contamination and, where

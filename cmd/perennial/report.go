@@ -16,8 +16,7 @@ import (
 )
 
 func newReport(a *app) *cobra.Command {
-	var asOf string
-	var now bool
+	var q reportQuery
 	cmd := &cobra.Command{
 		Use:   "report KEY",
 		Short: "Print the newest report of an experiment, or one as of a time",
@@ -25,15 +24,19 @@ func newReport(a *app) *cobra.Command {
 arm, the differences from control with their intervals, and the verdict.
 
 With --now a new report is computed from what has happened so far, with --as-of
-from what had happened by then (a date means its first second, UTC). Neither
-decides anything. A dash stands for a number that cannot be computed; a warning says why.`,
+from what had happened by then (a date means its first second, UTC), with --segment
+one that is divided: by channel, ltv_tier, objective or a stored attribute. None of them
+decides anything. --holdback prints how those fare who are held back from a promoted
+winner. A dash stands for a number that cannot be computed; a warning says why.`,
 		Example: `  perennial report welcome-tone
   perennial report welcome-tone --now
   perennial report welcome-tone --as-of 2026-03-01
+  perennial report welcome-tone --segment ltv_tier
+  perennial report welcome-tone --holdback
   perennial report welcome-tone --json | jq .verdict`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			request, err := reportCall(args[0], asOf, now)
+			request, err := q.call(args[0])
 			if err != nil {
 				return err
 			}
@@ -54,27 +57,44 @@ decides anything. A dash stands for a number that cannot be computed; a warning 
 			})
 		},
 	}
-	cmd.Flags().StringVar(&asOf, "as-of", "", "compute a report as of this `TIME`, 2026-03-01 or 2026-03-01T10:00:00Z")
-	cmd.Flags().BoolVar(&now, "now", false, "compute a report now")
-	cmd.MarkFlagsMutuallyExclusive("now", "as-of")
+	cmd.Flags().StringVar(&q.asOf, "as-of", "", "compute a report as of this `TIME`, 2026-03-01 or 2026-03-01T10:00:00Z")
+	cmd.Flags().BoolVar(&q.now, "now", false, "compute a report now")
+	cmd.Flags().StringVar(&q.segment, "segment", "", "compute a report divided by this `NAME`: channel, ltv_tier, objective or an attribute")
+	cmd.Flags().BoolVar(&q.holdback, "holdback", false, "compare those held back from the promoted winner with all others")
+	cmd.MarkFlagsMutuallyExclusive("now", "as-of", "holdback")
+	cmd.MarkFlagsMutuallyExclusive("segment", "holdback")
 	addSettings(cmd.Flags(), "url", "key")
 	return cmd
 }
 
-// reportCall asks for the newest report, or for one of now or as of a time.
-func reportCall(key, asOf string, now bool) (call, error) {
+// A reportQuery is the report that is asked for: the newest, unless a new one is to be
+// computed, of now or as of a time, perhaps divided; or that on the holdback.
+type reportQuery struct {
+	asOf, segment string
+	now, holdback bool
+}
+
+func (q *reportQuery) call(key string) (call, error) {
 	path := "/v1/experiments/" + url.PathEscape(key)
-	if now {
-		return call{method: http.MethodPost, path: path + "/reports", body: struct{}{}, idempotency: rand.Text()}, nil
-	}
-	if asOf == "" {
+	switch {
+	case q.holdback:
+		return call{method: http.MethodGet, path: path + "/holdback"}, nil
+	case !q.now && q.asOf == "" && q.segment == "":
 		return call{method: http.MethodGet, path: path + "/report"}, nil
 	}
-	at, err := parseTime(asOf)
-	if err != nil {
-		return call{}, usagef("--as-of %w", err)
+	body := map[string]time.Time{}
+	if q.asOf != "" {
+		at, err := parseTime(q.asOf)
+		if err != nil {
+			return call{}, usagef("--as-of %w", err)
+		}
+		body["as_of"] = at
 	}
-	return call{method: http.MethodPost, path: path + "/reports", body: map[string]time.Time{"as_of": at}, idempotency: rand.Text()}, nil
+	path += "/reports"
+	if q.segment != "" {
+		path += "?" + url.Values{"segment": {q.segment}}.Encode()
+	}
+	return call{method: http.MethodPost, path: path, body: body, idempotency: rand.Text()}, nil
 }
 
 // parseTime reads a time; a date is its first second, UTC.

@@ -30,7 +30,7 @@ func reportDocument(t *testing.T, name string) (string, engine.Report) {
 }
 
 func TestWriteReport(t *testing.T) {
-	for _, name := range []string{"promote", "closing", "hillstrom", "early", "empty"} {
+	for _, name := range []string{"promote", "closing", "segments", "hillstrom", "early", "empty"} {
 		t.Run(name, func(t *testing.T) {
 			_, report := reportDocument(t, name)
 			var text strings.Builder
@@ -94,9 +94,17 @@ func TestReportCommand(t *testing.T) {
 	if diff := cmp.Diff(want, printed); diff != "" || got.code != exitDone || got.stderr != "" {
 		t.Errorf("exit code %d, standard error %q, --json (-want +got):\n%s", got.code, got.stderr, diff)
 	}
+	for _, args := range [][]string{{"--segment", "ltv_tier"}, {"--holdback"}, {"--now", "--segment", "a b"}} {
+		if got := perennial(t, environ, "", append([]string{"report", "welcome-tone"}, args...)...); got.code != exitDone {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
 	wantRequests := []string{
 		"GET /v1/experiments/welcome-tone/report",
 		`POST /v1/experiments/welcome-tone/reports {"as_of":"2026-03-01T00:00:00Z"}`,
+		`POST /v1/experiments/welcome-tone/reports?segment=ltv_tier {}`,
+		"GET /v1/experiments/welcome-tone/holdback",
+		`POST /v1/experiments/welcome-tone/reports?segment=a+b {}`,
 	}
 	if diff := cmp.Diff(wantRequests, *requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)

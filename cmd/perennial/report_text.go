@@ -38,6 +38,7 @@ func reportText(report engine.Report, width int) string {
 	for _, metric := range report.Metrics {
 		text.WriteString("\n" + metricText(metric, width))
 	}
+	text.WriteString(segmentsText(report))
 	text.WriteString("\n" + verdictText(report.Verdict))
 	if len(report.Warnings) > 0 {
 		fmt.Fprintf(&text, "\nWarnings: %s\n", strings.Join(report.Warnings, ", "))
@@ -130,6 +131,37 @@ func metricText(metric engine.MetricReport, width int) string {
 	return text
 }
 
+// segmentsText is a table of each comparison of a primary: a row for each segment.
+func segmentsText(report engine.Report) string {
+	if len(report.Segments) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("\nBy %s: decides nothing, and chance makes some of many segments look different\n", report.SegmentBy)
+	for i, metric := range report.Metrics {
+		if metric.Role != engine.RolePrimary {
+			continue
+		}
+		u, control := unitOf(metric), controlOf(metric)
+		for j, c := range metric.Comparisons {
+			rows := [][]string{{string(metric.Metric) + ", " + string(c.Variant), "mature", control, "difference", "interval", "p"}}
+			for _, s := range report.Segments {
+				part := s.Metrics[i]
+				arms := map[engine.VariantKey]int64{}
+				for _, a := range part.Arms {
+					arms[a.Variant] = a.Mature
+				}
+				own := part.Comparisons[j]
+				rows = append(rows, []string{
+					cmp.Or(s.Segment, "(unknown)"), formatCount(arms[c.Variant]), formatCount(arms[engine.VariantKey(control)]),
+					u.format(own.Difference, true), u.interval(own.Interval), formatP(cmp.Or(own.AdjustedPValue, own.PValue)),
+				})
+			}
+			text += align(rows, 1, "  ")
+		}
+	}
+	return text
+}
+
 func comparisonNotes(c engine.Comparison, u unit) []string {
 	var notes []string
 	if c.Decisive {
@@ -141,6 +173,9 @@ func comparisonNotes(c engine.Comparison, u unit) []string {
 		notes = append(notes, "proved to stay within the margin")
 	default:
 		notes = append(notes, "not proved to stay within the margin")
+	}
+	if c.CovariateGain != nil {
+		notes = append(notes, "the customers' past explains "+percent.format(c.CovariateGain, false)+" of the variance")
 	}
 	if s := c.Shrunken; s != nil {
 		note := fmt.Sprintf("after %d past tests expect %s", s.PastTests, u.format(s.Difference, true))
@@ -172,6 +207,7 @@ var actions = map[engine.DecisionAction]string{
 	engine.ActionStopHarm:      "stop %s, it does harm",
 	engine.ActionNeedsApproval: "promote %s, once a person approves it",
 	engine.ActionFixHealth:     "mend the data first, nothing can be decided on them",
+	engine.ActionRollback:      "roll the winner back, it does harm",
 }
 
 var blocks = map[string]string{
