@@ -31,7 +31,7 @@ var (
 	// configuration tables stay small and are the same everywhere.
 	configuration = []string{
 		"api_keys", "audit", "audit_head", "configuration", "decisions", "deliveries", "delivery_attempts", "experiment_erasures", "experiments",
-		"goose_db_version", "holdouts", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
+		"goose_db_version", "holdback_reports", "holdouts", "idempotency_keys", "ingest_position", "job_runs", "layers", "measure_cuts", "messages",
 		"metrics", "past_tests", "promotions", "rates", "reports", "touchpoints", "unrecorded_enrolments", "webhooks",
 	}
 )

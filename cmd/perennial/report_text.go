@@ -136,7 +136,8 @@ func segmentsText(report engine.Report) string {
 	if len(report.Segments) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("\nBy %s: decides nothing, and chance makes some of many segments look different\n", report.SegmentBy)
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nBy %s: decides nothing, and chance makes some of many segments look different\n", report.SegmentBy)
 	for i, metric := range report.Metrics {
 		if metric.Role != engine.RolePrimary {
 			continue
@@ -156,10 +157,10 @@ func segmentsText(report engine.Report) string {
 					u.format(own.Difference, true), u.interval(own.Interval), formatP(cmp.Or(own.AdjustedPValue, own.PValue)),
 				})
 			}
-			text += align(rows, 1, "  ")
+			text.WriteString(align(rows, 1, "  "))
 		}
 	}
-	return text
+	return text.String()
 }
 
 func comparisonNotes(c engine.Comparison, u unit) []string {
