@@ -18,6 +18,10 @@ const tierTime = 0
 // the next one finds what is missing.
 func (s *Store) WriteTiers(ctx context.Context, at time.Time) (changed int, err error) {
 	err = s.inPicture(ctx, func(tx *sqlx.Tx) error {
+		// The hash of a million customers fits: without, the sums take five times as long.
+		if _, err := tx.ExecContext(ctx, `SET LOCAL work_mem = '256MB'`); err != nil {
+			return err
+		}
 		var cut int64
 		if err := tx.GetContext(ctx, &cut, `SELECT value FROM ingest_position`); err != nil {
 			return err
