@@ -32,6 +32,9 @@ func TestTables(t *testing.T) {
 		{"Panel", tablePanel},
 		{"History", tableHistory},
 	}
+	if *flagWrite {
+		cdnow(t) // rather now than after an hour
+	}
 	for i, table := range tables {
 		t.Run(table.name, func(t *testing.T) {
 			b.begin(t, fmt.Sprintf("%d of %d", i+1, len(tables)))
