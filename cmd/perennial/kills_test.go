@@ -26,6 +26,8 @@ const (
 	killCustomers = 100
 )
 
+var posting = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: killClients}}
+
 // A feeder posts batches of orders of 0.10 EUR, each batch until it is answered for good.
 type feeder struct {
 	t   *testing.T
