@@ -89,7 +89,7 @@ func TestHoldbackComparison(t *testing.T) {
 				}
 			}
 			s.get("/v1/experiments/welcome-tone/holdback").is(http.StatusOK).has(object{
-				"/experiment": "welcome-tone", "/method": "anytime", "/alpha": 0.05, "/look": 1.0, "/verdict/action": "continue",
+				"/experiment": "welcome-tone/holdback", "/method": "anytime", "/alpha": 0.05, "/look": 1.0, "/verdict/action": "continue",
 				"/customers": object{"held_back": float64(held), "promoted": float64(2000 - held)},
 			})
 			s.does("unsubscribed", late, func(customer string, i int) bool {

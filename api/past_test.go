@@ -52,6 +52,7 @@ func TestClosingReportIsShown(t *testing.T) {
 	}
 	s.get("/v1/experiments/mailing/report").is(http.StatusOK).has(object{
 		"/version": 2.0, "/closing": true, "/look": nil, "/as_of": "2026-03-31T12:00:00Z", "/metrics/0/arms/1/mature": 4.0,
+		"/verdict/action": "keep_control", "/verdict/reasons/0/code": "concluded", "/verdict/reasons/1": nil,
 	})
 	s.get("/v1/experiments/mailing/timeline").has(object{
 		"/data/2/action": "experiment.stop", "/data/3/action": "experiment.close", "/data/3/detail": object{"report": 2.0, "as_of": "2026-03-31T12:00:00Z"},

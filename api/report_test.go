@@ -167,6 +167,7 @@ func TestReportBySegment(t *testing.T) {
 		"/segment_by": "objective", "/segments/0/segment": "retention",
 		"/segments/0/customers": object{"plain": 3.0, "warm": 3.0}, "/segments/0/metrics/0/arms/0/mean": 20.0, "/segments/1": nil,
 	})
+	s.post("/v1/experiments/mailing/reports?segment=contry", nil).fails(http.StatusUnprocessableEntity, "unknown_segment")
 	for i := range 51 {
 		s.put(fmt.Sprintf("/v1/customers/seg-%d", i), object{"attributes": object{"number": i}})
 	}

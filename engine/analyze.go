@@ -111,6 +111,7 @@ type sitting struct {
 	noP  bool    // leave out the p-values that decide nothing and take long to find
 	// promoted: the winner is out, and all that is asked is whether it harms.
 	promoted bool
+	closing  bool // all is decided, and everybody has matured
 	// evidence is what the ledger says of the health; nil says that nothing is wrong.
 	evidence *Evidence
 	// past are the tests before that luck is told from; nil says nothing of luck.
@@ -119,7 +120,7 @@ type sitting struct {
 
 // reportOn judges sums.
 func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *caseFile) {
-	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First, promoted: s.promoted}
+	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First, promoted: s.promoted, closing: s.closing}
 	r := &Report{
 		Experiment: x.Key, AsOf: s.asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
 		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},

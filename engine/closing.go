@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -57,13 +58,38 @@ func (e *Engine) close(ctx context.Context, x *Experiment) (closed int, err erro
 		past.Effects = x.past(newest)
 		return 0, e.store.KeepPastTest(ctx, past, at)
 	}
-	r, _, err := e.inform(ctx, x, totals, sitting{asOf: now, last: last})
+	r, _, err := e.inform(ctx, x, totals, sitting{asOf: now, last: last, closing: true})
 	if err != nil {
 		return 0, err
 	}
-	r.Closing, r.Verdict.ProjectedAt = true, nil
+	r.Closing = true
 	past.Closing, past.At, past.Effects = true, r.AsOf, x.past(r)
 	return 1, e.store.CloseExperiment(ctx, r, past)
+}
+
+// settled is the verdict of a closing report: what was decided, and what it looks like now. The
+// difference has shrunk or grown since, and nothing follows from that.
+func (c *caseFile) settled() Verdict {
+	x := c.experiment
+	action := map[Outcome]DecisionAction{
+		OutcomePromoted: ActionPromote, OutcomeRolledBack: ActionRollback, OutcomeStopped: ActionKeepControl,
+		OutcomeKeptControl: ActionKeepControl, OutcomeInconclusive: ActionKeepControl,
+	}[x.Outcome]
+	if len(x.Stopped) > 0 && x.Outcome == OutcomeStopped {
+		action = ActionStopHarm
+	}
+	var parts []string
+	for _, a := range c.assessments {
+		if a.role == RolePrimary {
+			parts = append(parts, c.words(a))
+		}
+	}
+	outcome := strings.ReplaceAll(string(x.Outcome), "_", " ")
+	if x.Winner != "" {
+		outcome += " (" + string(x.Winner) + ")"
+	}
+	return c.says(action, x.Winner, "concluded", "the test was concluded on %s: %s. Now that everybody has matured: %s",
+		x.ConcludedAt.UTC().Format(time.DateOnly), outcome, strings.Join(parts, "; "))
 }
 
 // maturesAt is when everybody who was enrolled counts in every metric; of a test without

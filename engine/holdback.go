@@ -74,7 +74,7 @@ func (e *Engine) watchHoldback(ctx context.Context, x *PromotedExperiment) (int,
 	if err != nil || r == nil {
 		return 0, err
 	}
-	if err := e.store.SaveComparison(ctx, r); err != nil {
+	if err := e.store.SaveComparison(ctx, x.Key, r); err != nil {
 		return 0, err
 	}
 	if r.Verdict.rollsBack() {
@@ -102,7 +102,7 @@ func (e *Engine) compareHoldback(ctx context.Context, x *PromotedExperiment, las
 	if last != nil {
 		number = *last.Look + 1
 	}
-	r.Look, r.Experiment = &number, x.Key
+	r.Look = &number
 	return r, nil
 }
 
@@ -184,7 +184,7 @@ func (e *Engine) HoldbackReport(ctx context.Context, key ExperimentKey) (*Report
 		return nil, err
 	}
 	if !x.compares() {
-		return nil, Errorf(KindNotFound, "no_holdback", "experiment %q holds nobody back from its winner: policy.holdback says how many to", key)
+		return nil, Errorf(KindNotFound, "no_holdback", "experiment %q holds nobody back from its winner: policy.holdback, set before the start, is the share to hold back", key)
 	}
 	r, err := e.store.LatestComparison(ctx, key)
 	if KindOf(err) == KindNotFound {

@@ -340,9 +340,9 @@ type Reports interface {
 	LatestReport(ctx context.Context, key ExperimentKey) (*Report, error)
 	LatestLook(ctx context.Context, key ExperimentKey, asOf time.Time) (*Report, error)
 	Reports(ctx context.Context, key ExperimentKey, p Page) ([]Report, error)
-	// SaveComparison gives a look at those who are held back from a winner its version and
-	// stores it. It answers KindConflict when another worker has taken that look.
-	SaveComparison(ctx context.Context, r *Report) error
+	// SaveComparison gives a look at those who are held back from the experiment's winner its
+	// version and stores it. It answers KindConflict when another worker has taken that look.
+	SaveComparison(ctx context.Context, key ExperimentKey, r *Report) error
 	LatestComparison(ctx context.Context, key ExperimentKey) (*Report, error)
 }
 

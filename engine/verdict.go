@@ -15,6 +15,7 @@ type caseFile struct {
 	asOf       time.Time
 	first      *time.Time // first enrolment
 	promoted   bool       // all that is asked is whether the winner harms
+	closing    bool       // all is decided
 	healthy    bool
 	unhealthy  []Reason // what is wrong, in words
 	// contaminated is why promotion waits for a person, "" for nothing.
@@ -36,6 +37,9 @@ const (
 
 // verdict applies the rules and says what keeps the engine from acting on them.
 func (c *caseFile) verdict(r *Report) Verdict {
+	if c.closing {
+		return c.settled()
+	}
 	v := c.rules()
 	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl || v.Action == ActionRollback
 	if acts && c.experiment.Policy.Mode == ModeManual {

@@ -10,7 +10,7 @@ import (
 )
 
 // SaveComparison implements engine.Reports.
-func (s *Store) SaveComparison(ctx context.Context, r *engine.Report) error {
+func (s *Store) SaveComparison(ctx context.Context, key engine.ExperimentKey, r *engine.Report) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		r.Version = *r.Look
 		document, err := json.Marshal(r)
@@ -19,14 +19,14 @@ func (s *Store) SaveComparison(ctx context.Context, r *engine.Report) error {
 		}
 		saved, err := tx.ExecContext(ctx, `
 			INSERT INTO holdback_reports (experiment, version, document) VALUES ($1, $2, $3)
-			ON CONFLICT (experiment, version) DO NOTHING`, r.Experiment, r.Version, document)
+			ON CONFLICT (experiment, version) DO NOTHING`, key, r.Version, document)
 		if err != nil {
 			return err
 		}
 		if n, err := saved.RowsAffected(); err != nil || n == 1 {
 			return err
 		}
-		return engine.Errorf(engine.KindConflict, "look_taken", "another worker has compared the holdback of %q", r.Experiment)
+		return engine.Errorf(engine.KindConflict, "look_taken", "another worker has compared the holdback of %q", key)
 	})
 }
 

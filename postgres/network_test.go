@@ -297,7 +297,7 @@ func TestLostReplies(t *testing.T) {
 			return s.DeleteWebhook(ctx, "w1", start)
 		}, `SELECT 1 - count(*) FROM webhooks`, engine.KindNotFound},
 		{"SaveComparison", func(ctx context.Context, s *Store) error {
-			return s.SaveComparison(ctx, &engine.Report{Experiment: x.Key, Look: &look})
+			return s.SaveComparison(ctx, x.Key, &engine.Report{Look: &look})
 		}, `SELECT count(*) FROM holdback_reports`, engine.KindConflict},
 		{"SaveReport", func(ctx context.Context, s *Store) error {
 			exec(t, direct, `UPDATE experiments SET status = 'running' WHERE key = 'there'`)

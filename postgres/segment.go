@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/jmoiron/sqlx"
 
@@ -19,6 +20,7 @@ func divide(ctx context.Context, tx *sqlx.Tx, sc scope) error {
 		return err
 	}
 	var err error
+	var found sql.Result
 	switch sc.segment {
 	case "":
 		return nil
@@ -28,13 +30,22 @@ func divide(ctx context.Context, tx *sqlx.Tx, sc scope) error {
 	case engine.SegmentTier:
 		err = divideByTier(ctx, tx, sc)
 	default:
-		_, err = tx.ExecContext(ctx, `
+		found, err = tx.ExecContext(ctx, `
 			INSERT INTO segments (customer_id, segment)
 			SELECT customer_id, attributes ->> $2 FROM enrolments JOIN customers USING (customer_id)
 			WHERE experiment = $1 AND attributes ->> $2 IS NOT NULL`, sc.key, sc.segment)
 	}
 	if err != nil {
 		return err
+	}
+	if found != nil {
+		if n, err := found.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return engine.Errorf(engine.KindInvalid, "unknown_segment",
+				"no customer of experiment %q has the attribute %q: segments are %s, %s, %s or a stored attribute", sc.key, sc.segment,
+				engine.SegmentChannel, engine.SegmentTier, engine.SegmentObjective)
+		}
 	}
 	if _, err := tx.ExecContext(ctx, `ANALYZE segments`); err != nil {
 		return err
