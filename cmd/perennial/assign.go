@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +38,7 @@ func newAssign(a *app) *cobra.Command {
 standard input) and writes a CSV file with a line for each, in their order: customer, variant, experiment, reason,
 content. Who is assigned to a test is enrolled; --record=false asks without.
 
-The customer is in the column "customer", else in the first; --column names another. Rows without a customer are
+The customer is in the column "customer", or in the only one; --column names another. Rows without a customer are
 written to OUT.rejected.csv with the reason. OUT appears whole, at the end. A run may be repeated: the same customer
 gets the same answer.
 
@@ -50,7 +53,7 @@ rejected.`,
 	flags.StringVar(&o.touchpoint, "touchpoint", "", "touchpoint where they will be met")
 	flags.StringVar(&o.in, "in", "", `file of customers; "-" is standard input`)
 	flags.StringVar(&o.out, "out", "", "file to write")
-	flags.StringVar(&o.column, "column", "", `column with the customer (default: "customer", else the first)`)
+	flags.StringVar(&o.column, "column", "", `column with the customer (default: "customer", or the only one)`)
 	flags.BoolVar(&o.record, "record", true, "enrol who is assigned to a test")
 	flags.IntVar(&o.batch, "batch", engine.MaxBatch, "customers asked for at a time")
 	flags.StringVar(&o.table.Format, "format", "", "csv, tsv or space (default: as the first line looks)")
@@ -66,7 +69,10 @@ func (o *assignOptions) complete() error {
 	if o.touchpoint == "" || o.in == "" || o.out == "" {
 		return errors.New("--touchpoint, --in and --out are needed")
 	}
-	mistakes := []error{o.table.check(o.noHeader)}
+	mistakes := []error{o.table.check(o.noHeader), checkOut(o.out)}
+	if o.out == "-" {
+		mistakes = append(mistakes, errors.New("--out - is standard output, and the list is written whole or not at all: give a file"))
+	}
 	if o.batch < 1 || o.batch > engine.MaxBatch {
 		mistakes = append(mistakes, fmt.Errorf("--batch %d is not between 1 and %d", o.batch, engine.MaxBatch))
 	}
@@ -98,11 +104,10 @@ func (a *app) runAssign(cmd *cobra.Command, o assignOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.in, err)
 	}
-	column, err := o.customerColumn(rows)
+	column, err := o.customerColumn(rows, a.stderr)
 	if err != nil {
 		return usageError{err}
 	}
-	client.attempts = importPatient
 	as := &assigner{
 		client: client, options: o, table: rows, column: column, input: counted,
 		rejects:  &rejectFile{path: o.rejects, columns: rows.Columns},
@@ -125,12 +130,25 @@ func (a *app) runAssign(cmd *cobra.Command, o assignOptions) error {
 	return nil
 }
 
-// customerColumn finds where the customer stands.
-func (o *assignOptions) customerColumn(t *table) (int, error) {
-	if o.column != "" {
-		return t.column(o.column)
+// customerColumn finds where the customer stands, and says on w what it took for the name of
+// a column, where the file may have none.
+func (o *assignOptions) customerColumn(t *table, w io.Writer) (int, error) {
+	const usual = "customer"
+	switch {
+	case o.column != "" || slices.Contains(t.Columns, usual):
+		return t.column(cmp.Or(o.column, usual))
+	case len(t.Columns) > 1:
+		return 0, fmt.Errorf("no column of %s is named %s; it has %s: name the one with the customer, --column NAME",
+			o.in, usual, strings.Join(t.Columns, ", "))
 	}
-	return max(slices.Index(t.Columns, "customer"), 0), nil
+	if !o.noHeader {
+		name := o.in
+		if name == "-" {
+			name = "standard input"
+		}
+		_, _ = fmt.Fprintf(w, "customers come from the column %q, the first line of %s\n", t.Columns[0], name)
+	}
+	return 0, nil
 }
 
 // An assignSummary tells what became of a send list. Rows = Assigned + Rejected.

@@ -31,6 +31,9 @@ var assignColumns = []string{"customer", "variant", "experiment", "reason", "con
 
 // run writes the file, whole or not at all.
 func (as *assigner) run(ctx context.Context) (err error) {
+	if err := as.client.find(ctx); err != nil {
+		return err
+	}
 	out, err := os.CreateTemp(filepath.Dir(as.options.out), filepath.Base(as.options.out)+".*.unfinished")
 	if err != nil {
 		return fmt.Errorf("cannot write (choose another --out): %w", err)

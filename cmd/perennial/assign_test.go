@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,6 +28,10 @@ func newAssigning(t *testing.T) *assigning {
 	t.Helper()
 	a := &assigning{}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			_, _ = io.WriteString(w, `{"status": "ok"}`)
+			return
+		}
 		var body struct {
 			Customers  []string
 			Touchpoint string
@@ -109,7 +114,7 @@ func TestAssignInBatches(t *testing.T) {
 	}
 	engine := newAssigning(t)
 	out := filepath.Join(t.TempDir(), "list.csv")
-	got, r := engine.assign(t, text.String(), "--in", "-", "--no-header", "--columns", "id,x", "--record=false", "--out", out)
+	got, r := engine.assign(t, text.String(), "--in", "-", "--no-header", "--columns", "id,x", "--column", "id", "--record=false", "--out", out)
 	if r.code != exitDone || got.Rows != 25_001 || got.Assigned != 25_001 || got.Rejected != 0 {
 		t.Errorf("exit code %d, %+v", r.code, got)
 	}
@@ -156,6 +161,7 @@ func TestAssignIsWholeOrNotAtAll(t *testing.T) {
 
 func TestAssignUsage(t *testing.T) {
 	in := writeFile(t, "customers.csv", "id\nc1\n")
+	several, twice := writeFile(t, "several.csv", "region,id\neu,c1\n"), writeFile(t, "twice.csv", "customer,customer\nc1,c2\n")
 	out := filepath.Join(t.TempDir(), "list.csv")
 	for name, c := range map[string]struct {
 		args []string
@@ -166,6 +172,17 @@ func TestAssignUsage(t *testing.T) {
 		"no such column": {[]string{"--touchpoint", "t", "--in", in, "--out", out, "--column", "card"}, `no column "card"; it has id`},
 		"a batch of 0":   {[]string{"--touchpoint", "t", "--in", in, "--out", out, "--batch", "0"}, "--batch 0 is not between"},
 		"no columns":     {[]string{"--touchpoint", "t", "--in", in, "--out", out, "--no-header"}, "belong together"},
+		"several columns": {
+			[]string{"--touchpoint", "t", "--in", several, "--out", out},
+			"no column of " + several + " is named customer; it has region, id: name the one with the customer, --column NAME",
+		},
+		"several without a header": {
+			[]string{"--touchpoint", "t", "--in", in, "--out", out, "--no-header", "--columns", "a,b"}, "is named customer; it has a, b",
+		},
+		"two of the name":    {[]string{"--touchpoint", "t", "--in", twice, "--out", out}, `more than one column "customer"`},
+		"to standard output": {[]string{"--touchpoint", "t", "--in", in, "--out", "-"}, "--out - is standard output"},
+		"to a folder":        {[]string{"--touchpoint", "t", "--in", in, "--out", filepath.Dir(in)}, "is a folder"},
+		"to a device":        {[]string{"--touchpoint", "t", "--in", in, "--out", os.DevNull}, "not an ordinary file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := perennial(t, nil, "", append([]string{"assign"}, c.args...)...)
@@ -173,6 +190,43 @@ func TestAssignUsage(t *testing.T) {
 				t.Errorf("exit code %d, standard error %q, want %q in it", got.code, got.stderr, c.want)
 			}
 		})
+	}
+}
+
+// A file with one column may have no heading: what was taken for it is said.
+func TestAssignSaysWhereCustomersComeFrom(t *testing.T) {
+	in := writeFile(t, "f.csv", "m1\nm2\n")
+	for name, c := range map[string]struct {
+		args []string
+		want string // on standard error
+		rows int
+	}{
+		"a heading or not": {[]string{"--in", in}, `customers come from the column "m1", the first line of ` + in + "\n", 1},
+		"standard input":   {[]string{"--in", "-"}, `customers come from the column "m7", the first line of standard input` + "\n", 1},
+		"named":            {[]string{"--in", in, "--column", "m1"}, "", 1},
+		"no heading":       {[]string{"--in", in, "--no-header", "--columns", "m"}, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "list.csv")
+			got, r := newAssigning(t).assign(t, "m7\nm8\n", append(c.args, "--out", out)...)
+			if r.code != exitDone || r.stderr != c.want || got.Rows != c.rows {
+				t.Errorf("%+v, %d rows", r, got.Rows)
+			}
+		})
+	}
+}
+
+// Without an engine the command ends soon, and has nothing begun.
+func TestAssignWithoutAnEngine(t *testing.T) {
+	away := newAssigning(t)
+	away.Close()
+	out := filepath.Join(t.TempDir(), "list.csv")
+	got, r := away.assign(t, "customer\nc1\n", "--in", "-", "--out", out)
+	if r.code != exitFailed || got.Rows > 0 || strings.Contains(r.stderr, "trying again") || !strings.Contains(r.stderr, "no engine answers at "+away.URL) {
+		t.Errorf("%+v", r)
+	}
+	if left, err := os.ReadDir(filepath.Dir(out)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

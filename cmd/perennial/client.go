@@ -22,6 +22,9 @@ import (
 // maxAnswer bounds what the client reads of an answer.
 const maxAnswer = 64 << 20
 
+// patient is a number of attempts: half a minute, enough for a restart of the engine.
+const patient = 8
+
 // A client talks to the HTTP API of a running engine. A request that did not
 // come through is sent again: every request of the API may be.
 type client struct {
@@ -73,6 +76,17 @@ func (c *client) do(ctx context.Context, call call, answer any) error {
 		}
 	}
 	return c.patiently(ctx, func() (time.Duration, error) { return c.attempt(ctx, call, body, answer) })
+}
+
+// find tells soon whether an engine is there at all. From then on the client is patient: an
+// engine may restart without ending what takes long.
+func (c *client) find(ctx context.Context) error {
+	err := c.do(ctx, call{method: http.MethodGet, path: "/healthz"}, nil)
+	if _, answered := errors.AsType[*problem](err); err != nil && !answered {
+		return err
+	}
+	c.attempts = patient
+	return nil
 }
 
 // open sends a call and answers what is to be read, for as long as that takes.

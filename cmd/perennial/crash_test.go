@@ -100,7 +100,7 @@ func TestKillDuringImport(t *testing.T) {
 	ctx, giveUp := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"import", "--json"}, events...),
+		ended <- run(ctx, append([]string{"perennial", "import", "--json"}, events...),
 			map[string]string{"PERENNIAL_URL": up.url, "PERENNIAL_KEY": up.key},
 			strings.NewReader(""), io.Discard, io.Discard)
 	}()

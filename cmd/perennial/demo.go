@@ -113,18 +113,18 @@ func (a *app) demoIn(ctx context.Context, dir string, config Config, options dem
 	stage := newStage(started, options.seed)
 	n, err := a.newNode(ctx, config, purpose{dir: dir, migrate: true, assigns: true}, stage.Now)
 	if err != nil {
-		return interrupted(ctx, err)
+		return interrupted(ctx, "the demo", err)
 	}
 	defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
 	key, err := n.adminKey(ctx)
 	if err != nil {
-		return interrupted(ctx, err)
+		return interrupted(ctx, "the demo", err)
 	}
 	// From here on salts come from the stage too, so that a seed repeats who gets which
 	// variant. The key above, and all that are made after the play, are really random.
 	n.newEngine(stage)
 	if err := n.load(ctx); err != nil {
-		return interrupted(ctx, err)
+		return interrupted(ctx, "the demo", err)
 	}
 	listener, err := n.listen(ctx)
 	moved := options.anyPort && errors.Is(err, syscall.EADDRINUSE)
@@ -144,14 +144,6 @@ func (a *app) demoIn(ctx context.Context, dir string, config Config, options dem
 	return d.run(ctx, n, listener)
 }
 
-// interrupted answers err, or that the demo was interrupted, where that is why.
-func interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.New("the demo was interrupted before its end")
-	}
-	return err
-}
-
 // run serves the API while the play is on, and afterwards, unless it is only for once, goes
 // on serving and runs the jobs until ctx ends.
 func (d *demo) run(ctx context.Context, n *node, listener net.Listener) error {
@@ -164,7 +156,7 @@ func (d *demo) run(ctx context.Context, n *node, listener net.Listener) error {
 	})
 	group.Go(func() error {
 		defer stopServing()
-		if err := interrupted(ctx, d.play(ctx)); err != nil || d.options.once {
+		if err := interrupted(ctx, "the demo", d.play(ctx)); err != nil || d.options.once {
 			return err
 		}
 		return worker.Run(working, n.engine, n.log, n.config.ShutdownTimeout)

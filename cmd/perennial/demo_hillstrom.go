@@ -143,9 +143,10 @@ func (d *demo) importHillstrom(ctx context.Context) error {
 }
 
 func (d *demo) importRows(ctx context.Context, args []string) error {
-	d.story.say("%s", commandText(args, d.story.width))
+	d.story.say("%s", commandText(d.app.program, args, d.story.width))
 	var out bytes.Buffer
 	inner := &app{
+		program: d.app.program,
 		environ: map[string]string{"PERENNIAL_URL": d.url, "PERENNIAL_KEY": d.key, "PERENNIAL_LOG_LEVEL": d.logLevel},
 		stdin:   strings.NewReader(""), stdout: &out, stderr: d.app.stderr,
 	}
@@ -168,8 +169,8 @@ func (d *demo) importRows(ctx context.Context, args []string) error {
 }
 
 // commandText writes a command as one would type it, folded to a width.
-func commandText(args []string, width int) string {
-	lines := []string{"  $ perennial"}
+func commandText(program string, args []string, width int) string {
+	lines := []string{"  $ " + shellWord(program)}
 	var word string // with its value
 	fold := func() {
 		last := &lines[len(lines)-1]
@@ -181,9 +182,7 @@ func commandText(args []string, width int) string {
 		*last += word
 	}
 	for _, arg := range args {
-		if strings.ContainsAny(arg, " {}#'") {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
+		arg = shellWord(arg)
 		if strings.HasPrefix(arg, "--") {
 			fold()
 			word = ""
@@ -192,6 +191,14 @@ func commandText(args []string, width int) string {
 	}
 	fold()
 	return strings.Join(lines, "\n")
+}
+
+// shellWord quotes a word where a shell would not take it as it is.
+func shellWord(word string) string {
+	if strings.ContainsAny(word, " {}#'") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // A referenceFigure is a published result, or one recomputed from the file with R, and what

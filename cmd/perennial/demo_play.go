@@ -190,11 +190,11 @@ Go on, in another terminal:
 
   export PERENNIAL_URL=%[1]s
   export PERENNIAL_KEY=%[3]s
-  perennial report %[4]s
+  %[6]s report %[4]s
   curl -sH "X-API-Key: $PERENNIAL_KEY" $PERENNIAL_URL/v1/experiments/%[4]s/decisions
   curl -sH "X-API-Key: $PERENNIAL_KEY" $PERENNIAL_URL/v1/assignments \
       -d '{"customer": "you", "touchpoint": "%[5]s"}'
 
 Press Ctrl-C to stop; the temporary folder goes with it.
-`, d.url, d.url, d.key, d.result.Experiment, d.result.Assignment.Touchpoint)
+`, d.url, d.url, d.key, d.result.Experiment, d.result.Assignment.Touchpoint, shellWord(d.app.program))
 }

@@ -33,7 +33,7 @@ func startDemo(t *testing.T, args ...string) *stageplay {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &stageplay{t: t, stdout: newWatched(), stderr: newWatched(), temp: t.TempDir(), stop: cancel, ended: make(chan int, 1)}
 	go func() {
-		s.ended <- run(ctx, append([]string{"demo"}, args...), map[string]string{"TMPDIR": s.temp}, strings.NewReader(""), s.stdout, s.stderr)
+		s.ended <- run(ctx, append([]string{"bin/perennial", "demo"}, args...), map[string]string{"TMPDIR": s.temp}, strings.NewReader(""), s.stdout, s.stderr)
 	}()
 	t.Cleanup(cancel)
 	return s
@@ -216,7 +216,7 @@ func hillstromLike(t *testing.T, segments ...string) string {
 // until Ctrl-C. The usual port is taken here, so it serves on another one.
 func TestDemoServesOn(t *testing.T) {
 	t.Parallel()
-	wants := []string{"promote Womens E-Mail", "(promoted)", "Verdict: promote", "differs", "perennial report mens-or-womens"}
+	wants := []string{"promote Womens E-Mail", "(promoted)", "Verdict: promote", "differs", "  $ bin/perennial ", "  bin/perennial report mens-or-womens\n"}
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:8080")
 	if err == nil { // else somebody else on this machine holds it, for a while at least
 		defer func() { _ = taken.Close() }()
@@ -345,8 +345,8 @@ func TestProgressChart(t *testing.T) {
 
 func TestCommandText(t *testing.T) {
 	t.Parallel()
-	got := commandText([]string{"import", "events", "it's.csv", "--map", "id=row-{#}", "--set", "type=order"}, 50)
-	want := "  $ perennial import events 'it'\\''s.csv' \\\n      --map 'id=row-{#}' --set type=order"
+	got := commandText("/my tools/perennial", []string{"import", "events", "it's.csv", "--map", "id=row-{#}", "--set", "type=order"}, 60)
+	want := "  $ '/my tools/perennial' import events 'it'\\''s.csv' \\\n      --map 'id=row-{#}' --set type=order"
 	if got != want {
 		t.Errorf("commandText:\n%s\nwant:\n%s", got, want)
 	}

@@ -7,12 +7,20 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
+
+// formatNDJSON is a format of exports; the other is formatCSV.
+const formatNDJSON = "ndjson"
+
+// exportEndings are the formats of files by how their names end.
+var exportEndings = map[string]string{"": formatNDJSON, ".ndjson": formatNDJSON, ".jsonl": formatNDJSON, ".json": formatNDJSON, ".csv": formatCSV}
 
 // exportOptions are the flags of an export.
 type exportOptions struct {
@@ -65,27 +73,26 @@ then is not whole.`,
 	} else {
 		flags.StringVar(&o.experiment, "experiment", "", "only of the experiment with this `KEY`")
 	}
-	flags.StringVar(&o.format, "format", "", "ndjson or csv (default: csv where FILE ends in .csv, else ndjson)")
+	flags.StringVar(&o.format, "format", "", "ndjson or csv (default: as FILE ends; ndjson on standard output)")
 	flags.StringVar(&o.out, "out", "-", "`FILE` to write; \"-\" is standard output")
 	return cmd
 }
 
 // complete checks the options and fills in what follows from others.
-func (o *exportOptions) complete(asJSON bool) error {
+func (o *exportOptions) complete(flags *pflag.FlagSet, asJSON bool) error {
 	var mistakes []error
+	for _, name := range []string{"experiment", "from", "to"} {
+		if flag := flags.Lookup(name); flag != nil && flag.Changed && flag.Value.String() == "" {
+			mistakes = append(mistakes, fmt.Errorf("--%s is empty: give a value, or leave it out to export all", name))
+		}
+	}
 	if o.out == "" {
 		mistakes = append(mistakes, errors.New("--out is empty: give a file, or - for standard output"))
 	}
 	if asJSON && o.out == "-" {
 		mistakes = append(mistakes, errors.New("--json prints what was exported on standard output: give the rows a file with --out FILE"))
 	}
-	byName := "ndjson"
-	if strings.EqualFold(filepath.Ext(o.out), ".csv") {
-		byName = "csv"
-	}
-	if o.format = cmp.Or(o.format, byName); o.format != "ndjson" && o.format != "csv" {
-		mistakes = append(mistakes, fmt.Errorf("--format %q is not ndjson or csv", o.format))
-	}
+	mistakes = append(mistakes, cmp.Or(checkOut(o.out), o.chooseFormat()))
 	for _, flag := range []struct {
 		name string
 		text *string
@@ -100,6 +107,29 @@ func (o *exportOptions) complete(asJSON bool) error {
 		*flag.text = at.Format(time.RFC3339Nano)
 	}
 	return errors.Join(mistakes...)
+}
+
+// chooseFormat holds --format and the ending of FILE together.
+func (o *exportOptions) chooseFormat() error {
+	if !slices.Contains([]string{"", formatNDJSON, formatCSV}, o.format) {
+		return fmt.Errorf("--format %q is not ndjson or csv", o.format)
+	}
+	ending := strings.ToLower(filepath.Ext(o.out))
+	byName, known := exportEndings[ending]
+	switch {
+	case o.out == "-" || (ending == "" && o.format != ""):
+		byName = cmp.Or(o.format, formatNDJSON)
+	case ending == ".gz":
+		inner := exportEndings[strings.ToLower(filepath.Ext(strings.TrimSuffix(o.out, filepath.Ext(o.out))))]
+		return fmt.Errorf("--out %s: nothing is compressed here; write --format %s --out - | gzip > %[1]s",
+			shellWord(o.out), cmp.Or(o.format, inner, formatNDJSON))
+	case !known && o.format == "":
+		return fmt.Errorf("--out %s: %s is not an ending of an export; take .csv or .ndjson, or say the --format", o.out, ending)
+	case known && o.format != "" && o.format != byName:
+		return fmt.Errorf("--format %s is not what %s ends in: leave --format out, or give FILE another ending", o.format, o.out)
+	}
+	o.format = cmp.Or(o.format, byName)
+	return nil
 }
 
 // call asks for the export.
@@ -118,11 +148,11 @@ func (a *app) runExport(cmd *cobra.Command, what string, o exportOptions) error 
 	if err != nil {
 		return err
 	}
-	if err := o.complete(a.json); err != nil {
+	if err := o.complete(cmd.Flags(), a.json); err != nil {
 		return usageError{err}
 	}
 	client.http = &http.Client{} // it takes as long as it takes
-	ex := &exporter{client: client, call: o.call(what), rows: rowCounter{csv: o.format == "csv"}}
+	ex := &exporter{client: client, call: o.call(what), rows: rowCounter{csv: o.format == formatCSV}}
 	started := time.Now()
 	if o.out == "-" {
 		if terminalWidth(a.stdout) == 0 { // else the rows show how far it is

@@ -108,6 +108,30 @@ func TestExportAnswers(t *testing.T) {
 	}
 }
 
+// The ending of the file says the format, unless --format does.
+func TestExportFormat(t *testing.T) {
+	for name, c := range map[string]struct{ out, format, want string }{
+		"standard output":          {"-", "", "ndjson"},
+		"standard output as CSV":   {"-", "csv", "csv"},
+		"csv":                      {"a.CSV", "", "csv"},
+		"csv, said too":            {"a.csv", "csv", "csv"},
+		"ndjson":                   {"a.ndjson", "", "ndjson"},
+		"jsonl":                    {"a.jsonl", "", "ndjson"},
+		"json":                     {"a.json", "ndjson", "ndjson"},
+		"no ending":                {"a", "", "ndjson"},
+		"no ending, as CSV":        {"a", "csv", "csv"},
+		"another ending, as CSV":   {"a.txt", "csv", "csv"},
+		"a dot in a folder's name": {"b.d/a", "", "ndjson"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := exportOptions{out: c.out, format: c.format}
+			if err := o.chooseFormat(); err != nil || o.format != c.want {
+				t.Errorf("%q, %v; want %q", o.format, err, c.want)
+			}
+		})
+	}
+}
+
 func TestExportUsage(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
@@ -119,6 +143,14 @@ func TestExportUsage(t *testing.T) {
 		"JSON on the output":     {[]string{"events", "--json", "--out", "-"}, "--out FILE"},
 		"no name":                {[]string{"events", "--out", ""}, "--out is empty"},
 		"another format":         {[]string{"events", "--format", "xlsx"}, `--format "xlsx" is not ndjson or csv`},
+		"compressed":             {[]string{"measures", "--out", "m.csv.gz"}, "--out m.csv.gz: nothing is compressed here; write --format csv --out - | gzip > m.csv.gz\n"},
+		"compressed, no format":  {[]string{"measures", "--out", "my m.gz"}, "write --format ndjson --out - | gzip > 'my m.gz'\n"},
+		"a workbook":             {[]string{"measures", "--out", "m.XLSX"}, ".xlsx is not an ending of an export; take .csv or .ndjson"},
+		"CSV in NDJSON":          {[]string{"measures", "--out", "m.jsonl", "--format", "csv"}, "--format csv is not what m.jsonl ends in"},
+		"NDJSON in CSV":          {[]string{"measures", "--out", "m.csv", "--format", "ndjson"}, "--format ndjson is not what m.csv ends in"},
+		"a folder":               {[]string{"measures", "--out", t.TempDir()}, "is a folder: give a file in it"},
+		"an unset variable":      {[]string{"measures", "--experiment", ""}, "--experiment is empty"},
+		"an unset time":          {[]string{"events", "--from", ""}, "--from is empty"},
 		"no time":                {[]string{"events", "--from", "yesterday"}, `--from "yesterday" is not a time`},
 		"events of one":          {[]string{"events", "--experiment", "x"}, "unknown flag"},
 		"measures of a period":   {[]string{"measures", "--from", "2026-03-01"}, "unknown flag"},

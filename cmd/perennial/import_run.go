@@ -13,10 +13,9 @@ import (
 // An import reads ahead and sends a few batches at a time; their receipts are
 // taken in the order of the file.
 const (
-	batchRows     = 2_000
-	batchBytes    = 4 << 20 // of fields; well below the 32 MiB the API takes
-	batchesAhead  = 3
-	importPatient = 8 // attempts: half a minute, enough for a restart of the engine
+	batchRows    = 2_000
+	batchBytes   = 4 << 20 // of fields; well below the 32 MiB the API takes
+	batchesAhead = 3
 )
 
 // An importer sends the rows of a table to the engine.
@@ -80,14 +79,9 @@ func (r receipt) check(n int) error {
 
 // run imports the table. The summary tells how far it came.
 func (im *importer) run(ctx context.Context) error {
-	// Whether an engine is there at all is found out soon; later on, it may
-	// restart without ending a long import.
-	err := im.client.do(ctx, call{method: http.MethodGet, path: "/healthz"}, nil)
-	if _, answered := errors.AsType[*problem](err); err != nil && !answered {
+	if err := im.client.find(ctx); err != nil {
 		return err
 	}
-	im.client.attempts = importPatient
-
 	group, ctx := errgroup.WithContext(ctx)
 	pending := make(chan *batch, batchesAhead)
 	var unreadable error
@@ -98,7 +92,7 @@ func (im *importer) run(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() error { return im.collect(pending) })
-	err = errors.Join(group.Wait(), im.rejects.close())
+	err := errors.Join(group.Wait(), im.rejects.close())
 	im.progress.done()
 	if err != nil {
 		return err

@@ -213,7 +213,7 @@ func TestImportAgainAfterInterruption(t *testing.T) {
 		return false
 	}
 	var stdout, stderr strings.Builder
-	code := run(ctx, append([]string{"import"}, args...), engine.environ(), strings.NewReader(""), &stdout, &stderr)
+	code := run(ctx, append([]string{"perennial", "import"}, args...), engine.environ(), strings.NewReader(""), &stdout, &stderr)
 	if code != exitFailed || !strings.Contains(stderr.String(), "Run the same command again") {
 		t.Fatalf("exit code %d, standard error %q", code, stderr.String())
 	}
@@ -326,7 +326,7 @@ func BenchmarkImport(b *testing.B) {
 	}))
 	defer server.Close()
 	const rows = 64_000
-	args := append([]string{"import", "events", writeFile(b, "orders.csv", orders(rows))}, ordersFlags...)
+	args := append([]string{"perennial", "import", "events", writeFile(b, "orders.csv", orders(rows))}, ordersFlags...)
 	for b.Loop() {
 		var stdout, stderr strings.Builder
 		if code := run(b.Context(), args, map[string]string{"PERENNIAL_URL": server.URL}, nil, &stdout, &stderr); code != exitDone {

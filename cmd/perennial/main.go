@@ -29,15 +29,16 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks to stop; a second one is not held back.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], env.ToMap(os.Environ()), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, env.ToMap(os.Environ()), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the whole program, apart from the process around it: end-to-end tests
-// call it too. It answers the exit code. An error is printed here and nowhere else.
+// call it too. The first of args is how it was called. It answers the exit code. An error is
+// printed here and nowhere else.
 func run(ctx context.Context, args []string, environ map[string]string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{program: args[0], environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(a)
-	root.SetArgs(args)
+	root.SetArgs(args[1:])
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
@@ -65,10 +66,20 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
   perennial import events orders.csv --map customer=card --map type=kind \
       --map occurred_at=date --map value=total --set currency=EUR
   perennial report welcome-tone`,
-		Version:          buildVersion().Version,
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.started = true },
+		Version:       buildVersion().Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			// These two come after this hook otherwise.
+			if err := cmd.ValidateRequiredFlags(); err != nil {
+				return err
+			}
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return err
+			}
+			a.started = true
+			return nil
+		},
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -98,6 +109,7 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 
 // An app is what all commands share: the outside world as it was handed to run.
 type app struct {
+	program        string // as it was called
 	environ        map[string]string
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -140,6 +152,14 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
+}
+
+// interrupted answers err, or that what was done was interrupted, where that is why.
+func interrupted(ctx context.Context, what string, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s was interrupted before its end", what)
+	}
+	return err
 }
 
 // newGroup makes a command that only holds others and is wrong on its own.

@@ -24,7 +24,7 @@ type result struct {
 func perennial(t *testing.T, environ map[string]string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, environ, strings.NewReader(stdin), &stdout, &stderr)
+	code := run(t.Context(), append([]string{"perennial"}, args...), environ, strings.NewReader(stdin), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
 }
 
@@ -64,6 +64,8 @@ func TestRunExitCodes(t *testing.T) {
 		{"subcommand missing", []string{"config"}, exitUsage, "needs a subcommand: print"},
 		{"unknown flag", []string{"version", "--colour"}, exitUsage, "unknown flag: --colour"},
 		{"too many arguments", []string{"version", "now"}, exitUsage, `unknown command "now"`},
+		{"required flags missing", []string{"plan"}, exitUsage, `required flag(s) "metric", "min-effect" not set` + "\nSee 'perennial plan --help'."},
+		{"flags that exclude each other", []string{"report", "x", "--holdback", "--now"}, exitUsage, "See 'perennial report --help'."},
 		{"wrong setting", []string{"config", "print", "--addr", "here"}, exitUsage, `"here" is not an address`},
 	}
 	for _, test := range tests {

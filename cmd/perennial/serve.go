@@ -32,7 +32,7 @@ func (a *app) onOwnDatabase(cmd *cobra.Command, p purpose, do func(ctx context.C
 	ctx := cmd.Context()
 	n, err := a.newNode(ctx, config, p, time.Now)
 	if err != nil {
-		return err
+		return interrupted(ctx, "the start", err)
 	}
 	defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
 	return do(ctx, n)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -97,11 +96,8 @@ func (a *app) simulate(cmd *cobra.Command, o simulateOptions) error {
 		bar.show(int64(played), played)
 	})
 	bar.done()
-	if err != nil && cmd.Context().Err() != nil {
-		return errors.New("the simulation was interrupted before its end")
-	}
 	if err != nil {
-		return err
+		return interrupted(cmd.Context(), "the simulation", err)
 	}
 	return a.answer(result, func() string { return simulationText(result) })
 }

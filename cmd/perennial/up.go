@@ -49,7 +49,7 @@ func (a *app) up(ctx context.Context, config Config) (err error) {
 	}
 	n, err := a.newNode(ctx, config, purpose{dir: dir, migrate: true, assigns: true}, time.Now)
 	if err != nil {
-		return err
+		return interrupted(ctx, "the start", err)
 	}
 	defer func() { err = errors.Join(err, n.close(context.WithoutCancel(ctx))) }()
 	listener, err := n.listen(ctx)

@@ -42,7 +42,7 @@ func startUp(t *testing.T, dir string, more ...string) *running {
 	stdout, stderr := newTap(), newTap()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0", "--json"}, more...),
+		code <- run(ctx, append([]string{"perennial", "up", "--data", dir, "--addr", "127.0.0.1:0", "--json"}, more...),
 			map[string]string{"PERENNIAL_BOOTSTRAP_KEY": "test-admin"}, strings.NewReader(""), stdout, stderr)
 	}()
 	var info upInfo
@@ -68,6 +68,17 @@ func startUp(t *testing.T, dir string, more ...string) *running {
 		}
 	})
 	return &running{t: t, url: info.URL, key: "test-admin", stop: stop}
+}
+
+// TestUpInterrupted: Ctrl-C before it serves is told as what it is.
+func TestUpInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var stderr strings.Builder
+	code := run(ctx, []string{"perennial", "up", "--data", t.TempDir(), "--addr", "127.0.0.1:0"}, nil, strings.NewReader(""), io.Discard, &stderr)
+	if code != exitFailed || stderr.String() != "perennial: the start was interrupted before its end\n" {
+		t.Errorf("exit code %d, standard error %q", code, stderr.String())
+	}
 }
 
 // A tap is a writer that hands out its first write and keeps all of them.
@@ -123,7 +134,7 @@ func (r *running) call(method, path, body string, status int, answer any) {
 func (r *running) perennial(args ...string) string {
 	r.t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(r.t.Context(), args, map[string]string{"PERENNIAL_URL": r.url, "PERENNIAL_KEY": r.key},
+	code := run(r.t.Context(), append([]string{"perennial"}, args...), map[string]string{"PERENNIAL_URL": r.url, "PERENNIAL_KEY": r.key},
 		strings.NewReader(""), &stdout, &stderr)
 	if code != exitDone {
 		r.t.Fatalf("perennial %s: exit code %d\n%s%s", strings.Join(args, " "), code, &stdout, &stderr)

@@ -105,6 +105,9 @@ func initialise(ctx context.Context, f folder, p programs, fast bool) (*account,
 	cmd.Args = append(cmd.Args, "--pgdata="+lent)
 	if out, err := runHere(cmd); err != nil {
 		_ = os.RemoveAll(unfinished)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("the cluster was not made: %w", ctx.Err())
+		}
 		return nil, fmt.Errorf("%s: %w\n%s", cmd.Path, err, tail(out))
 	}
 	if err := os.Rename(unfinished, f.data()); err != nil {

@@ -350,6 +350,7 @@ func TestOtherMajorVersionIsRefusedAndUntouched(t *testing.T) {
 func TestForeignFolderIsRefusedAndUntouched(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"someone's files":     {"thesis.txt": "chapter 1"},
+		"not only state":      {"state/picture": "x", "thesis.txt": "chapter 1"},
 		"a hidden file":       {".git/config": "[core]"},
 		"a cluster by itself": {"PG_VERSION": "15\n", "base/1": "precious"},
 		"data without a lock": {"data/PG_VERSION": "15\n"},
@@ -361,11 +362,22 @@ func TestForeignFolderIsRefusedAndUntouched(t *testing.T) {
 				write(t, filepath.Join(dir, file), text)
 			}
 			before := picture(t, dir)
-			refused(t, Options{Dir: dir}, dir, "another folder")
+			refused(t, Options{Dir: dir}, dir, "another folder (--data or PERENNIAL_DATA)")
 			if diff := cmp.Diff(before, picture(t, dir)); diff != "" {
 				t.Errorf("the folder changed:\n%s", diff)
 			}
 		})
+	}
+}
+
+// A server on another database keeps its state in the same folder, and may have been first.
+func TestFolderWithNothingButState(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "state", "picture"), "of a server")
+	ask(t, begin(t, Options{Dir: dir, Fast: true}), `SELECT 1`)
+	if text, err := os.ReadFile(filepath.Join(dir, "state", "picture")); err != nil || string(text) != "of a server" {
+		t.Errorf("the state is %q now, %v", text, err)
 	}
 }
 
@@ -395,9 +407,13 @@ func TestFolderNameThatNoSocketFitsIn(t *testing.T) {
 	}
 }
 
+// halfWay is an initdb that comes to the middle of its work and no further.
+const halfWay = `for a; do case $a in --pgdata=*) echo 15 >"${a#--pgdata=}/PG_VERSION"; echo half >"${a#--pgdata=}/half";; esac; done
+echo twenty lines
+exec sleep 600`
+
 func TestInitdbKilledHalfWay(t *testing.T) {
-	bin := programsThat(t, `for a; do case $a in --pgdata=*) echo 15 >"${a#--pgdata=}/PG_VERSION"; echo half >"${a#--pgdata=}/half";; esac; done
-exec sleep 600`)
+	bin := programsThat(t, halfWay)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), helperFolder+"="+dir, helperPrograms+"="+bin)
@@ -423,6 +439,30 @@ func TestInitdbThatFailsSaysWhy(t *testing.T) {
 	o.search.installed = only(bin)
 	refused(t, o, "initdb", "the disk is full")
 	ask(t, begin(t, Options{Dir: dir, Fast: true}), `SELECT 1`)
+}
+
+func TestInitdbThatIsInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir}
+	ctx, interrupt := context.WithCancel(t.Context())
+	o.search.installed = only(programsThat(t, halfWay))
+	interrupting := make(chan struct{})
+	go func() {
+		defer close(interrupting)
+		for half := []string(nil); len(half) == 0 && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+			half, _ = filepath.Glob(filepath.Join(dir, "data.new-*", "half"))
+		}
+		interrupt()
+	}()
+	_, err := Start(ctx, o)
+	interrupt()
+	<-interrupting
+	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "twenty") {
+		t.Errorf("got %v, want %v alone", err, context.Canceled)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "data*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }
 
 // programsThat returns a folder with an initdb that is a script and a postgres that only knows its version. A test that makes

@@ -58,7 +58,7 @@ func (s search) find(ctx context.Context, f folder, want int, who *account, noti
 	}
 	if want != 0 {
 		return programs{}, fmt.Errorf("the cluster in %s was made by PostgreSQL %d, and this machine has %s; the folder is left as it is: "+
-			"install PostgreSQL %d, or give another folder", f, want, describe(found), want)
+			"install PostgreSQL %d, or %s", f, want, describe(found), want, elsewhere)
 	}
 	if who != nil && system.isDebian() {
 		if err := system.install(ctx, notice, clusterSettings); err != nil {

@@ -40,8 +40,8 @@ func (f folder) claim() (*os.File, error) {
 		holder, _ := os.ReadFile(lock.Name())
 		_ = lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the folder %s is in use by another copy (process %s): stop it, or give another folder",
-				f, strings.TrimSpace(string(holder)))
+			return nil, fmt.Errorf("the folder %s is in use by another copy (process %s): stop it, or %s",
+				f, strings.TrimSpace(string(holder)), elsewhere)
 		}
 		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
@@ -64,10 +64,11 @@ func (f folder) mustBeOurs() error {
 		switch e.Name() {
 		case "lost+found": // a file system of its own
 		case "lock": // another copy was faster by a moment
+		case "state": // a server on another database was here first
 		case "PG_VERSION":
-			return fmt.Errorf("the folder %s is a PostgreSQL cluster that Perennial did not make: it is left as it is; give another folder", f)
+			return fmt.Errorf("the folder %s is a PostgreSQL cluster that Perennial did not make: it is left as it is; %s", f, elsewhere)
 		default:
-			return fmt.Errorf("the folder %s is not empty and not a data folder of Perennial (it holds %s): give another folder", f, e.Name())
+			return fmt.Errorf("the folder %s is not empty and not a data folder of Perennial (it holds %s): %s", f, e.Name(), elsewhere)
 		}
 	}
 	return nil
@@ -78,7 +79,7 @@ func (f folder) version() (int, error) {
 	text, err := os.ReadFile(filepath.Join(f.data(), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(f.data()); err == nil {
-			return 0, fmt.Errorf("the folder %s holds no PostgreSQL cluster (it has no PG_VERSION): it is left as it is; give another folder", f.data())
+			return 0, fmt.Errorf("the folder %s holds no PostgreSQL cluster (it has no PG_VERSION): it is left as it is; %s", f.data(), elsewhere)
 		}
 		return 0, nil
 	}

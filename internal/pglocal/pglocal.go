@@ -8,6 +8,7 @@
 //	data            the cluster, as PostgreSQL knows it; made whole beside itself as data.new-… and renamed
 //	socket          mode 0700; who may enter it is a superuser without a password
 //	postgres.log    what the server said since it was last started; postgres.log.1 is the time before
+//	state           not ours: what a server that answers assignments keeps, perhaps since before there was a cluster
 //
 // # The life of a cluster
 //
@@ -47,6 +48,8 @@ const (
 	database = "perennial"
 	// port is a part of the socket's file name, and nothing listens on it.
 	port = "5432"
+	// elsewhere is what to do about a folder that cannot be used.
+	elsewhere = "give another folder (--data or PERENNIAL_DATA)"
 )
 
 // Options say where the cluster is kept and who hears about it.
@@ -82,11 +85,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Notice == nil {
 		o.Notice = io.Discard
 	}
-	c, err := start(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("pglocal: %w", err)
-	}
-	return c, nil
+	return start(ctx, o)
 }
 
 // DSN is how lib/pq connects to the given database of the cluster.
@@ -112,7 +111,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	c.abort()
-	return fmt.Errorf("pglocal: PostgreSQL was stopped at once, it had no time to stop in order: %w", ctx.Err())
+	return fmt.Errorf("PostgreSQL was stopped at once, it had no time to stop in order: %w", ctx.Err())
 }
 
 // abort ends the server without any order; what was committed is safe.
