@@ -300,8 +300,8 @@ func TestExposures(t *testing.T) {
 	s.post("/v1/exposures", object{"exposures": []object{exposure("y", "c9", "till", "2026-03-01T13:00:00Z")}}, with(s.key("assign"))).receipt(1, 0, 0)
 }
 
-// TestEnrolments: arms of an external test come in from elsewhere; the first one of a
-// customer stands.
+// TestEnrolments: arms of an external test come in from elsewhere; of several of a customer
+// the earliest counts, and the customer is contaminated.
 func TestEnrolments(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).catalogue()
@@ -327,17 +327,18 @@ func TestEnrolments(t *testing.T) {
 		enrolment("mailing", "none", "c3", when), enrolment("mailing", "No E-Mail", "", when), enrolment("mailing", "No E-Mail", "c3", "2026-03-02T00:00:00Z"),
 		enrolment("mailing", "No E-Mail", "c3", "1969-01-01T00:00:00Z"), and(first, object{"enrolled_at": nil}), and(first, object{"id": "e-1"}),
 		and(first, object{"experiment": nil}), and(first, object{"experiment": text(1000)}), nil,
-	).receipt(0, 0, 12)
+	).receipt(1, 0, 11)
 	for i, code := range []string{
-		"already_enrolled", "unknown_experiment", "not_external", "unknown_variant", "invalid_identifier", "in_the_future", "before_1970",
+		"unknown_experiment", "not_external", "unknown_variant", "invalid_identifier", "in_the_future", "before_1970",
 		"time_missing", "unknown_field", "unknown_experiment", "unknown_experiment", "wrong_type",
 	} {
-		if x := r.Rejections[i]; x.Index != i || x.Code != code || x.Retriable {
+		if x := r.Rejections[i]; x.Index != i+1 || x.Code != code || x.Retriable {
 			t.Errorf("%+v, want code %s", x, code)
 		}
 	}
 	s.get("/v1/customers/c1").has(object{
-		"/enrolments/0/variant": "Mens E-Mail", "/enrolments/0/enrolled_at": when, "/enrolments/0/channel": nil, "/enrolments/0/touchpoint": nil,
+		"/enrolments/0/contaminated": true,
+		"/enrolments/0/variant":      "Mens E-Mail", "/enrolments/0/enrolled_at": when, "/enrolments/0/channel": nil, "/enrolments/0/touchpoint": nil,
 		"/enrolments/1": nil,
 	})
 	if n := s.count(`SELECT count(*) FROM enrolments`); n != 2 {

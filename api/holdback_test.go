@@ -129,7 +129,9 @@ func TestHoldbackComparison(t *testing.T) {
 					t.Errorf("%d %s of a rollback, want %d", n, what, rolledBack)
 				}
 			}
-			s.get("/v1/customers/late-1").has(object{"/enrolments": []any{}})
+			s.get("/v1/customers/late-2").is(http.StatusOK).has(object{"/enrolments": []any{}})
+			s.get("/v1/customers/late-2/export").is(http.StatusOK)
+			s.get("/v1/customers/nobody").fails(http.StatusNotFound, "not_found")
 			s.post("/v1/identities", `{"customer": "late-1", "identifiers": ["a"]}`).is(http.StatusOK)
 			s.running(and(welcomeTone, object{"key": "next", "touchpoints": []string{"till"}, "variants": []object{
 				{"key": "control", "control": true, "weight": 1}, {"key": "warm", "weight": 1},

@@ -50,9 +50,13 @@ func TestContaminatedCustomers(t *testing.T) {
 		"/enrolments/0/variant": "plain", "/enrolments/0/enrolled_at": "2026-03-01T10:00:00Z", "/enrolments/0/contaminated": true,
 	})
 	s.post("/v1/enrolments", object{"enrolments": []any{
-		enrol("b", "warm", "2026-03-01T09:00:00Z"), // refused: b has been given another variant
+		enrol("b", "warm", "2026-03-01T09:00:00Z"), // under the same identifier
 		enrol("b", "plain", "2026-03-01T10:00:00Z"), enrol("c", "plain", "2026-03-01T10:00:00Z"),
-	}}).receipt(1, 1, 1)
+	}}).receipt(2, 1, 0)
+	s.get("/v1/customers/a").has(object{"/enrolments/0/variant": "warm", "/enrolments/0/enrolled_at": "2026-03-01T09:00:00Z"})
+	s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{
+		"/health/checks/1/check": "multiple_variants", "/health/checks/1/ok": false, "/verdict/action": "fix_health",
+	})
 	s.get("/v1/customers/c").has(object{"/enrolments/0/contaminated": false})
 }
 

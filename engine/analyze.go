@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -40,6 +41,11 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	if err != nil {
 		return nil, err
 	}
+	if at.Before(now) {
+		if err := e.stoppedThen(ctx, x, at); err != nil {
+			return nil, err
+		}
+	}
 	v := View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}
 	if v.Segment == SegmentObjective {
 		v.Segment = ""
@@ -59,6 +65,28 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 		r.SegmentBy, r.Segments = q.Segment, c.segments(totals)
 	}
 	return r, e.store.SaveReport(ctx, r, nil)
+}
+
+// stoppedThen takes the arms back into the experiment that were stopped for harm after a time,
+// so that a report as of then says what it said.
+func (e *Engine) stoppedThen(ctx context.Context, x *Experiment, at time.Time) error {
+	for page := (Page{Limit: 1000}); len(x.Stopped) > 0; {
+		decisions, err := e.store.Decisions(ctx, x.Key, page)
+		if err != nil {
+			return err
+		}
+		for i := range decisions {
+			d := &decisions[i]
+			if d.Action == ActionStopHarm && d.AppliedAt != nil && (d.AppliedAt.After(at) || !d.DecidedAt.Before(at)) {
+				x.Stopped = slices.DeleteFunc(x.Stopped, func(v VariantKey) bool { return v == d.Variant })
+			}
+		}
+		if len(decisions) < page.Limit {
+			return nil
+		}
+		page.After = decisions[len(decisions)-1].ID
+	}
+	return nil
 }
 
 // LatestReport is the newest stored report.

@@ -15,6 +15,17 @@ type Output[T any] struct {
 	Row   func(row *T) error // the row is gone once it answers
 }
 
+// measuredBy hides what has not happened by a time: of survival a measure holds the day on which
+// a customer churns unless they do something before.
+func (v *MeasuredValue) measuredBy(now time.Time) {
+	if v.Metric.Kind != KindSurvival || v.Value == nil {
+		return
+	}
+	if stayed := v.Value.Mul(decimal.NewFromInt(86_400)); stayed.GreaterThan(decimal.NewFromFloat(now.Sub(v.EnrolledAt).Seconds())) {
+		v.Value = nil
+	}
+}
+
 // A Period is the time from From on and before To; nil is open.
 type Period struct{ From, To *time.Time }
 
@@ -63,6 +74,11 @@ func (e *Engine) ExportMeasures(ctx context.Context, of ExperimentKey, out Outpu
 	experiments, err := e.enrolling(ctx, of)
 	if err != nil {
 		return err
+	}
+	now, row := e.now(), out.Row
+	out.Row = func(v *MeasuredValue) error {
+		v.measuredBy(now)
+		return row(v)
 	}
 	return e.store.ExportMeasures(ctx, experiments, out)
 }

@@ -122,7 +122,8 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 	})
 }
 
-// IngestEnrolments takes in the enrolments of external experiments.
+// IngestEnrolments takes in the enrolments of external experiments. None is in conflict with
+// another: the earliest counts.
 func (e *Engine) IngestEnrolments(ctx context.Context, enrolments []Element[Enrolment]) (*Receipt, error) {
 	now := e.now()
 	experiments := map[ExperimentKey]*Experiment{}
@@ -138,15 +139,11 @@ func (e *Engine) IngestEnrolments(ctx context.Context, enrolments []Element[Enro
 	for i := range known {
 		experiments[known[i].Key] = &known[i]
 	}
-	enrolled := Rejection{
-		Code:   "already_enrolled",
-		Detail: "this customer is enrolled in the experiment with another variant, which stands",
-	}
 	return batch(enrolments, func(r *Enrolment) error {
 		r.EnrolledAt = microseconds(r.EnrolledAt)
 		r.AssignmentKey, r.KnownUpTo = string(r.Customer), math.MaxInt64
 		return r.validate(experiments[r.Experiment], now)
-	}, enrolled, func(good []Enrolment) ([]RowStatus, error) {
+	}, Rejection{}, func(good []Enrolment) ([]RowStatus, error) {
 		return e.store.InsertEnrolments(ctx, good)
 	})
 }

@@ -147,8 +147,8 @@ type Ledger interface {
 	InsertExposures(ctx context.Context, exposures []Exposure) ([]RowStatus, error)
 	// InsertEnrolments lets the earliest of a person's enrolments in an experiment count, by
 	// EnrolledAt, then the bytewise smallest AssignmentKey, also when it comes in late. The
-	// same key and variant again is a duplicate, the same key with another variant a
-	// conflict; of several keys of one person the later enrolments are kept as superseded.
+	// same key and variant again, not earlier, is a duplicate; all others are kept as
+	// superseded, and of another variant they make the person contaminated.
 	InsertEnrolments(ctx context.Context, enrolments []Enrolment) ([]RowStatus, error)
 	// MergeCustomers writes attributes over those known; it answers how many customers were new.
 	MergeCustomers(ctx context.Context, customers []Customer, now time.Time) (created int, err error)

@@ -96,6 +96,11 @@ func (r *enrolmentRow) before(other *enrolmentRow) bool {
 		strings.Compare(r.Variant, other.Variant)) < 0
 }
 
+// sameAs: they differ in their time at most, and the earlier counts.
+func (r *enrolmentRow) sameAs(other *enrolmentRow) bool {
+	return r.AssignmentKey == other.AssignmentKey && r.Variant == other.Variant
+}
+
 // A seat is one person's place in one experiment: who sits there, and who is superseded.
 type seat struct {
 	current *enrolmentRow // counts
@@ -182,21 +187,17 @@ func (s *seats) add(e *engine.Enrolment) engine.RowStatus {
 	}
 	status := engine.RowAccepted
 	for _, known := range append(place.others, place.current) {
-		if known == nil || known.AssignmentKey != r.AssignmentKey {
-			continue
+		if known != nil && known.sameAs(r) {
+			status = engine.RowDuplicate
 		}
-		if known.Variant != r.Variant {
-			return engine.RowConflict
-		}
-		status = engine.RowDuplicate
 	}
 	switch replaced := place.current; {
 	case replaced == nil:
 		place.current = r
 	case r.before(replaced):
-		place.current = r
-		// What is only of this batch and of the same key was never there.
-		if replaced == place.stored || replaced.AssignmentKey != r.AssignmentKey {
+		place.current, status = r, engine.RowAccepted
+		// What is only of this batch and the same was never there.
+		if replaced == place.stored || !replaced.sameAs(r) {
 			place.supersede(replaced)
 		}
 	case status == engine.RowAccepted:

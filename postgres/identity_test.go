@@ -76,20 +76,28 @@ func (m *peopleModel) event(person, id string) (first engine.Event, ok bool) {
 }
 
 func (m *peopleModel) addEnrolment(e engine.Enrolment) engine.RowStatus {
-	status := accepted
+	status, first := accepted, true
 	for i := range m.enrolments {
 		other := &m.enrolments[i]
-		if m.person(string(other.Customer)) != m.person(string(e.Customer)) || other.Experiment != e.Experiment ||
-			other.AssignmentKey != e.AssignmentKey {
+		if m.person(string(other.Customer)) != m.person(string(e.Customer)) || other.Experiment != e.Experiment {
 			continue
 		}
-		if other.Variant != e.Variant {
-			return conflict
+		if other.AssignmentKey == e.AssignmentKey && other.Variant == e.Variant {
+			status = duplicate
 		}
-		status = duplicate
+		first = first && earlier(&e, &other.Enrolment)
+	}
+	if first {
+		status = accepted // it counts from now on
 	}
 	m.enrolments = append(m.enrolments, sentEnrolment{e, status == accepted})
 	return status
+}
+
+// earlier: of two enrolments of a person in one experiment the first counts.
+func earlier(a, b *engine.Enrolment) bool {
+	return cmp.Or(a.EnrolledAt.Compare(b.EnrolledAt), strings.Compare(a.AssignmentKey, b.AssignmentKey),
+		strings.Compare(string(a.Variant), string(b.Variant))) < 0
 }
 
 // dump is what the tables should hold, without positions.
@@ -117,7 +125,7 @@ func (m *peopleModel) dump() []string {
 	for _, e := range m.enrolments {
 		where := m.person(string(e.Customer)) + " " + string(e.Experiment)
 		standing, ok := first[where]
-		if !ok || cmp.Or(e.EnrolledAt.Compare(standing.EnrolledAt), strings.Compare(e.AssignmentKey, standing.AssignmentKey)) < 0 {
+		if !ok || earlier(&e.Enrolment, &standing) {
 			first[where] = e.Enrolment
 		}
 		if variants[where] == nil {

@@ -59,14 +59,15 @@ func (m *ledgerModel) addEvent(e engine.Event) engine.RowStatus {
 // addEnrolment likewise. The assignment key is the identifier that was sent.
 func (m *ledgerModel) addEnrolment(e engine.Enrolment) engine.RowStatus {
 	status, person := engine.RowAccepted, m.personOf(e.Customer)
+	first := true
 	for _, known := range m.enrolments[person] {
-		if known.AssignmentKey != e.AssignmentKey {
-			continue
+		if known.AssignmentKey == e.AssignmentKey && known.Variant == e.Variant {
+			status = engine.RowDuplicate
 		}
-		if known.Variant != e.Variant {
-			return engine.RowConflict
-		}
-		status = engine.RowDuplicate
+		first = first && earlier(&e, &known)
+	}
+	if first {
+		status = engine.RowAccepted
 	}
 	m.enrolments[person] = append(m.enrolments[person], e)
 	return status
@@ -76,7 +77,10 @@ func (m *ledgerModel) addEnrolment(e engine.Enrolment) engine.RowStatus {
 func (m *ledgerModel) enrolled(person engine.CustomerID) (e engine.Enrolment, contaminated bool) {
 	all := m.enrolments[person]
 	first := slices.MinFunc(all, func(a, b engine.Enrolment) int {
-		return cmp.Or(a.EnrolledAt.Compare(b.EnrolledAt), strings.Compare(a.AssignmentKey, b.AssignmentKey))
+		if earlier(&a, &b) {
+			return -1
+		}
+		return 1
 	})
 	first.Customer = person
 	return first, slices.ContainsFunc(all, func(o engine.Enrolment) bool { return o.Variant != first.Variant })

@@ -186,12 +186,13 @@ func TestEnrolmentsOutOfOrder(t *testing.T) {
 	}{
 		{"first", enrolment("b", "warm", at(5)), accepted, "b warm 5 false", 0},
 		{"later, the same key", enrolment("b", "warm", at(6)), duplicate, "b warm 5 false", 0},
-		{"earlier, the same key", enrolment("b", "warm", at(4)), duplicate, "b warm 4 false", 1},
-		{"another variant of the same key", enrolment("b", "control", at(1)), conflict, "b warm 4 false", 1},
+		{"earlier, the same key", enrolment("b", "warm", at(4)), accepted, "b warm 4 false", 1},
 		{"later, another key", enrolment("c", "warm", at(9)), accepted, "b warm 4 false", 2},
 		{"the same again", enrolment("c", "warm", at(9)), duplicate, "b warm 4 false", 2},
-		{"at the same time, a smaller key", enrolment("a", "control", at(4)), accepted, "a control 4 true", 3},
-		{"earlier than all", enrolment("c", "warm", at(3)), duplicate, "c warm 3 true", 4},
+		{"another variant of the same key", enrolment("b", "control", at(8)), accepted, "b warm 4 true", 3},
+		{"at the same time, a smaller key", enrolment("a", "control", at(4)), accepted, "a control 4 true", 4},
+		{"earlier than all", enrolment("c", "warm", at(3)), accepted, "c warm 3 true", 5},
+		{"an earlier variant of the same key", enrolment("c", "control", at(1)), accepted, "c control 1 true", 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := must(s.InsertEnrolments(t.Context(), []engine.Enrolment{tt.entry}))(t)

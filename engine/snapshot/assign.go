@@ -188,6 +188,11 @@ func (p *promotion) share(c *Customer) (n int, arm string) {
 		return -1, arm
 	case ok && c.Person.Linked():
 		key = c.Know.KeyIn(p.Experiment)
+	case c.Person.Linked() && p.Comparison != "":
+		// Who is compared stays on their side, whatever they are linked to.
+		if _, _, compared := c.Person.Enrolled(p.Comparison); compared {
+			key = c.Know.KeyIn(p.Comparison)
+		}
 	}
 	return assign.Slot(p.salt, key), arm
 }

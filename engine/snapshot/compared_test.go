@@ -129,6 +129,37 @@ func TestCompared(t *testing.T) {
 	}
 }
 
+// Who is compared keeps their side when they are linked to an identifier with another p.
+func TestComparedKeepTheirSide(t *testing.T) {
+	p := snapshot.Picture{Version: 1, Touchpoints: []snapshot.Touchpoint{mail()}, Promotions: []snapshot.Promotion{compared()}}
+	side := func(prefix string, held bool) string {
+		for i := 0; ; i++ {
+			if key := fmt.Sprint(prefix, i); (assign.Slot("s/promotion", key) < 500) == held {
+				return key
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name, arm string
+		held      bool
+		want      snapshot.Reason
+	}{
+		{"held back", "held_back", true, snapshot.HeldBack},
+		{"not held back", "promoted", false, snapshot.Default},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			first, login := side("z", tt.held), side("a", !tt.held) // the smaller is the person's key from now on
+			if !tt.held {
+				first = customerWhere(func(key string) bool { return assign.Slot("s/promotion", key) >= 2875 })
+			}
+			c := nobody().enrolled(first, "old/holdback", tt.arm, noon).linked(first, login)
+			if got, _ := c.visit(paint(t, p), "mail", first); got.Reason != tt.want || got.Compared != nil {
+				t.Errorf("%s after the login as %s: %s (%v), want %s", first, login, got.Reason, got.Compared, tt.want)
+			}
+		})
+	}
+}
+
 // The draw of a comparison's arms, with the held back first, is p: an analyst can compute
 // either.
 func TestComparisonIsDrawnByP(t *testing.T) {
