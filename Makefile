@@ -57,7 +57,7 @@ bench-ledger: ## compare ingesting and measuring with plain ways on the same dat
 		/^(FAIL|panic|---)/ { print; failed = 1 } \
 		/^Benchmark/ { for (i = 3; i < NF; i += 2) { value[$$(i+1)] = $$i } \
 			if ("MB" in value) { printf "%-32s %14s %14s %10s %3s %6.0f%s\n", $$1, sprintf("%.0f MB", value["MB"]), sprintf("ingest %.0f", value["ingesting-MB"]), "", \
-				"<=", value["goal-MB"], value["MB"] > value["goal-MB"] ? "  MISSED" : ""; delete value; next } \
+				"<=", value["goal-MB"], (value["MB"] > value["goal-MB"] ? "  MISSED" : ""); delete value; next } \
 			unit = ("ms" in value) ? "ms" : "rows/s"; more = unit == "ms" ? value["ratio"] > value["goal-ratio"] : value["ratio"] < value["goal-ratio"]; \
 			printf "%-32s %14s %14s %10.2f %3s %6.2f%s\n", $$1, sprintf("%.0f %s", value[unit], unit), sprintf("%.0f %s", value["floor-" unit], unit), \
 			value["ratio"], unit == "ms" ? "<=" : ">=", value["goal-ratio"], more ? "  MISSED" : ""; delete value } \
