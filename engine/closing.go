@@ -99,11 +99,7 @@ func (x *Experiment) maturesAt(t *Totals) time.Time {
 	if t.Last != nil {
 		last = *t.Last
 	}
-	horizon := 0
-	for i := range x.Frozen {
-		horizon = max(horizon, x.Frozen[i].Window.ToDay)
-	}
-	return last.Add(time.Duration(horizon) * 24 * time.Hour)
+	return last.Add(time.Duration(longest(x.Frozen)) * 24 * time.Hour)
 }
 
 // Entry is that of a closing report.

@@ -195,9 +195,12 @@ func (s *Spec) SlotCount() int {
 }
 
 // horizon is how many days after enrolment a customer has matured for every primary.
-func (x *Experiment) horizon() (days int) {
-	for _, m := range x.Frozen[:len(x.Metrics.Primary)] {
-		days = max(days, m.Window.ToDay)
+func (x *Experiment) horizon() (days int) { return longest(x.Frozen[:len(x.Metrics.Primary)]) }
+
+// longest is the last day of the longest window.
+func longest(metrics []Metric) (days int) {
+	for i := range metrics {
+		days = max(days, metrics[i].Window.ToDay)
 	}
 	return days
 }

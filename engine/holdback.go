@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/perennial-engine/perennial/engine/assign"
 	"github.com/perennial-engine/perennial/engine/snapshot"
 )
 
@@ -39,7 +40,7 @@ func (x *PromotedExperiment) comparison() *Experiment {
 	c.Key, c.Salt, c.Status, c.Outcome = x.Key.comparison(), x.Salt+snapshot.PromotionSalt, StatusRunning, ""
 	c.Variants = []Variant{
 		{Key: snapshot.HeldBackArm, Control: true, Weight: held},
-		{Key: snapshot.PromotedArm, Weight: 10_000 - held},
+		{Key: snapshot.PromotedArm, Weight: assign.SlotCount - held},
 	}
 	c.Stopped = nil
 	c.Metrics, c.Frozen = Metrics{Primary: x.Metrics.Primary, Guardrails: x.Metrics.Guardrails}, nil
@@ -98,11 +99,7 @@ func (e *Engine) compareHoldback(ctx context.Context, x *PromotedExperiment, las
 	if !file.due(r, last) {
 		return nil, nil
 	}
-	number := 1
-	if last != nil {
-		number = *last.Look + 1
-	}
-	r.Look = &number
+	r.Look = lookAfter(last)
 	return r, nil
 }
 

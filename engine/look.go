@@ -79,12 +79,16 @@ func (c *caseFile) watching() bool { return c.plan.Method == MethodFixed && !c.p
 
 // take makes the report the look after last and answers the decision that it asks for, if any.
 func (e *Engine) take(x *Experiment, r, last *Report) (*Decision, error) {
-	number := 1
-	if last != nil {
-		number = *last.Look + 1
-	}
-	r.Look = &number
+	r.Look = lookAfter(last)
 	return e.decisionOf(x, r)
+}
+
+// lookAfter is the number of the look after last, nil for none.
+func lookAfter(last *Report) *int {
+	if last == nil {
+		return new(1)
+	}
+	return new(*last.Look + 1)
 }
 
 // nothingNew: without judging it is plain that no look is due.
