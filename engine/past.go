@@ -168,6 +168,9 @@ func (c *caseFile) shrink(r *Report, past []PastTest) {
 	if r.Verdict.Action == ActionPromote || r.Verdict.Action == ActionNeedsApproval {
 		winner, _ = c.winner()
 	}
+	if winner != nil && winner.treatment.variant != r.Verdict.Variant {
+		winner = nil // a closing report: another was promoted
+	}
 	for i := range c.experiment.Metrics.Primary {
 		m := &r.Metrics[i]
 		p := priorOf(past, &c.experiment.Frozen[i])
