@@ -148,13 +148,17 @@ func (f *fleet) count(query string) (n int) {
 	return n
 }
 
-// promotable makes external tests whose second arm has won, all with the same customers.
+// promotable makes external tests whose second arm has won, all with the same customers. None is
+// closed for a long time after its promotion, because one of its metrics matures late: the frozen
+// worker may be in the middle of the job analyze too, whose lock it keeps, and may rightly close
+// when it goes on what was promoted before.
 func (f *fleet) promotable(tests int) {
 	f.t.Helper()
 	const customers = 240
 	enrolled := time.Now().Add(-40 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	ordered := time.Now().Add(-39 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	f.must("PUT", "/v1/metrics/ltv_7", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 7}}`)
+	f.must("PUT", "/v1/metrics/ltv_90", `{"kind": "ltv", "events": ["order"], "window": {"to_day": 90}}`)
 	var events []string
 	for i := range customers {
 		events = append(events, fmt.Sprintf(`{"id": "o", "customer": "c-%d", "type": "order", "occurred_at": %q, "value": %d, "currency": "EUR"}`,
@@ -165,7 +169,7 @@ func (f *fleet) promotable(tests int) {
 		key := fmt.Sprintf("x-%04d", x)
 		f.must("POST", "/v1/experiments", fmt.Sprintf(`{"key": %q, "assignment": "external",
 			"variants": [{"key": "a", "control": true, "weight": 1}, {"key": "b", "weight": 1}],
-			"metrics": {"primary": "ltv_7"}, "plan": {"method": "anytime"}}`, key))
+			"metrics": {"primary": "ltv_7", "secondary": ["ltv_90"]}, "plan": {"method": "anytime"}}`, key))
 		f.must("POST", "/v1/experiments/"+key+"/start", "")
 		rows := make([]map[string]string, customers)
 		for i := range rows {
