@@ -23,6 +23,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/perennial-engine/perennial/internal/filelock"
 )
 
 // Bounds of what a journal holds.
@@ -51,7 +53,7 @@ type Journal struct {
 	dir  string
 	now  func() time.Time
 	max  int64
-	lock *os.File
+	lock *filelock.Lock
 
 	shipping chan struct{} // holds a token while a Ship is under way
 	wake     chan struct{} // tells the writer that calls wait
@@ -101,7 +103,10 @@ func Open(dir string, o Options) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the folder that was given
 		return nil, err
 	}
-	lock, err := claim(dir)
+	lock, err := filelock.Claim(filepath.Join(dir, "lock"))
+	if held, ok := errors.AsType[*filelock.HeldError](err); ok {
+		return nil, fmt.Errorf("the journal in %s is in use (process %s): stop it, or give another folder", dir, held.Process)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +119,7 @@ func Open(dir string, o Options) (*Journal, error) {
 		if j.db != nil {
 			_ = j.db.Close()
 		}
-		_ = lock.Close()
+		_ = lock.Release()
 		return nil, err
 	}
 	j.close = sync.OnceValue(j.shut)
@@ -272,5 +277,5 @@ func (j *Journal) shut() error {
 	<-j.ended
 	j.disk.Lock()
 	defer j.disk.Unlock()
-	return errors.Join(j.db.Close(), j.lock.Close())
+	return errors.Join(j.db.Close(), j.lock.Release())
 }

@@ -37,7 +37,7 @@ func start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = lock.Close()
+			_ = lock.Release()
 		}
 	}()
 	major, err := f.version()

@@ -20,9 +20,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/perennial-engine/perennial/internal/filelock"
 )
 
 // The build that is downloaded where no PostgreSQL is installed: the stable PostgreSQL 17.10. (It is the packaging that
@@ -58,11 +57,11 @@ func (s search) download(ctx context.Context, who *account, notice io.Writer) (p
 		return programs{}, err
 	}
 	// Several test processes may find at once that there is nothing yet: one downloads, the others wait for it.
-	unlock, err := lockWait(ctx, filepath.Join(s.cache, "download.lock"))
+	lock, err := filelock.Await(ctx, filepath.Join(s.cache, "download.lock"))
 	if err != nil {
 		return programs{}, err
 	}
-	defer unlock()
+	defer lock.Release() //nolint:errcheck // it ends with us at the latest
 	home := filepath.Join(s.cache, "postgresql-"+pinnedVersion)
 	if p, err := probe(ctx, filepath.Join(home, "bin"), who); err == nil {
 		return p, nil
@@ -209,28 +208,4 @@ func linkLibraries(root *os.Root) error {
 		}
 	}
 	return nil
-}
-
-// lockWait holds a lock on the file until unlock is called or our process ends.
-func lockWait(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // in the cache
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", name, err)
-		}
-		select {
-		case <-ctx.Done():
-			_ = f.Close()
-			return nil, fmt.Errorf("wait for the lock %s: %w", name, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }

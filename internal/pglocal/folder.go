@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/perennial-engine/perennial/internal/filelock"
 )
 
 // folder is a data folder; its parts are listed in the package comment.
@@ -23,32 +23,19 @@ type folder string
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }
 func (f folder) data() string            { return f.path("data") }
 
-// claim makes the folder if need be and locks it. The lock ends with the file returned, or with our process.
-func (f folder) claim() (*os.File, error) {
+// claim makes the folder if need be and locks it.
+func (f folder) claim() (*filelock.Lock, error) {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return nil, err
 	}
 	if err := f.mustBeOurs(); err != nil {
 		return nil, err
 	}
-	// No link is followed: root may be starting the cluster in a folder of someone else.
-	lock, err := os.OpenFile(f.path("lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
+	lock, err := filelock.Claim(f.path("lock"))
+	if held, ok := errors.AsType[*filelock.HeldError](err); ok {
+		return nil, fmt.Errorf("the folder %s is in use by another copy (process %s): stop it, or %s", f, held.Process, elsewhere)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder, _ := os.ReadFile(lock.Name())
-		_ = lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the folder %s is in use by another copy (process %s): stop it, or %s",
-				f, strings.TrimSpace(string(holder)), elsewhere)
-		}
-		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
-	// Only the message above reads it.
-	_ = lock.Truncate(0)
-	_, _ = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return lock, nil
+	return lock, err
 }
 
 // mustBeOurs refuses a folder that holds what we did not put there.

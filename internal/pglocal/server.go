@@ -18,6 +18,8 @@ import (
 
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
+
+	"github.com/perennial-engine/perennial/internal/filelock"
 )
 
 // maxSocketPath is how long a unix socket's path can be: 107 bytes on Linux, 103 on macOS.
@@ -48,7 +50,7 @@ func settings(fast bool) []string {
 }
 
 // launch starts the server. From then on the goroutine that started it watches it, and lets go of the folder at its end.
-func launch(ctx context.Context, f folder, who *account, p programs, o Options, lock *os.File) (*Cluster, error) {
+func launch(ctx context.Context, f folder, who *account, p programs, o Options, lock *filelock.Lock) (*Cluster, error) {
 	socket, removeSocket, err := makeSocket(f, who)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func launch(ctx context.Context, f folder, who *account, p programs, o Options, 
 			o.Log.InfoContext(ctx, "postgresql stopped", slog.String("folder", string(f)))
 		}
 		removeSocket()
-		_ = lock.Close()
+		_ = lock.Release()
 		close(c.done)
 	}()
 	if err := <-started; err != nil {
