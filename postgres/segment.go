@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/jmoiron/sqlx"
 
@@ -12,46 +11,38 @@ import (
 // maxSegments is how many segments a report has at most.
 const maxSegments = 50
 
-// divide makes the table segments: which segment each customer of an experiment is in. Who is
-// not in it is in the segment "", as all are where the report has none.
+// divide makes the view members: the enrolments, each with the segment that its customer is in.
+// Who is in none is in the segment "", as all are where the report has none. Without a table of
+// segments the database may read them with several processes at once.
 func divide(ctx context.Context, tx *sqlx.Tx, sc scope) error {
-	if _, err := tx.ExecContext(ctx, `
-		CREATE TEMPORARY TABLE segments (customer_id text NOT NULL, segment text NOT NULL) ON COMMIT DROP`); err != nil {
-		return err
-	}
 	var err error
-	var found sql.Result
 	switch sc.segment {
 	case "":
-		return nil
+		_, err = tx.ExecContext(ctx, `
+			CREATE TEMPORARY VIEW members AS
+			SELECT customer_id, experiment, variant, contaminated, enrolled_at, position, '' AS segment FROM enrolments`)
+		return err
 	case engine.SegmentChannel:
 		_, err = tx.ExecContext(ctx, `
-			INSERT INTO segments (customer_id, segment) SELECT customer_id, channel FROM enrolments WHERE experiment = $1`, sc.key)
-	case engine.SegmentTier:
-		err = divideByTier(ctx, tx, sc)
+			CREATE TEMPORARY VIEW members AS
+			SELECT customer_id, experiment, variant, contaminated, enrolled_at, position, channel AS segment FROM enrolments`)
 	default:
-		found, err = tx.ExecContext(ctx, `
-			INSERT INTO segments (customer_id, segment)
-			SELECT customer_id, attributes ->> $2 FROM enrolments JOIN customers USING (customer_id)
-			WHERE experiment = $1 AND attributes ->> $2 IS NOT NULL`, sc.key, sc.segment)
+		if err := sortInto(ctx, tx, sc); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `
+			ANALYZE segments;
+			CREATE TEMPORARY VIEW members AS
+			SELECT customer_id, experiment, variant, contaminated, enrolled_at, position, coalesce(segment, '') AS segment
+			FROM enrolments LEFT JOIN segments USING (customer_id)`)
 	}
 	if err != nil {
 		return err
 	}
-	if found != nil {
-		if n, err := found.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return engine.Errorf(engine.KindInvalid, "unknown_segment",
-				"no customer of experiment %q has the attribute %q: segments are %s, %s, %s or a stored attribute", sc.key, sc.segment,
-				engine.SegmentChannel, engine.SegmentTier, engine.SegmentObjective)
-		}
-	}
-	if _, err := tx.ExecContext(ctx, `ANALYZE segments`); err != nil {
-		return err
-	}
 	var n int
-	if err := tx.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT DISTINCT segment FROM segments LIMIT $1) AS name`, maxSegments+1); err != nil {
+	if err := tx.GetContext(ctx, &n, `
+		SELECT count(*) FROM (SELECT DISTINCT segment FROM members WHERE experiment = $1 AND segment <> '' LIMIT $2) AS name`,
+		sc.key, maxSegments+1); err != nil {
 		return err
 	}
 	if n > maxSegments {
@@ -59,6 +50,26 @@ func divide(ctx context.Context, tx *sqlx.Tx, sc scope) error {
 			"the attribute %q has more than %d values among the customers of experiment %q: segments are for a few", sc.segment, maxSegments, sc.key)
 	}
 	return nil
+}
+
+// sortInto makes the table segments: the tier of each customer, or an attribute.
+func sortInto(ctx context.Context, tx *sqlx.Tx, sc scope) error {
+	if sc.segment == engine.SegmentTier {
+		return divideByTier(ctx, tx, sc)
+	}
+	found, err := tx.ExecContext(ctx, `
+		CREATE TEMPORARY TABLE segments ON COMMIT DROP AS
+		SELECT customer_id, attributes ->> $2 AS segment FROM enrolments JOIN customers USING (customer_id)
+		WHERE experiment = $1 AND attributes ->> $2 IS NOT NULL`, sc.key, sc.segment)
+	if err != nil {
+		return err
+	}
+	if n, err := found.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return engine.Errorf(engine.KindInvalid, "unknown_segment",
+		"no customer of experiment %q has the attribute %q: segments are %s, %s, %s or a stored attribute", sc.key, sc.segment,
+		engine.SegmentChannel, engine.SegmentTier, engine.SegmentObjective)
 }
 
 // divideByTier divides by value before enrolment: what came after it may be what the variant
@@ -87,8 +98,8 @@ func divideByTier(ctx context.Context, tx *sqlx.Tx, sc scope) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO segments (customer_id, segment)
-		SELECT customer_id, coalesce(tier, $2) FROM enrolments LEFT JOIN tiers USING (customer_id) WHERE experiment = $1`,
+		CREATE TEMPORARY TABLE segments ON COMMIT DROP AS
+		SELECT customer_id, coalesce(tier, $2) AS segment FROM enrolments LEFT JOIN tiers USING (customer_id) WHERE experiment = $1`,
 		sc.key, engine.TierNone)
 	return err
 }

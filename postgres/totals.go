@@ -128,44 +128,47 @@ func sumUp(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment, v engine.View
 			t.Values = append(t.Values, total)
 		}
 	}
-	return nil
+	_, err = tx.ExecContext(ctx, `DROP VIEW pg_temp.members`)
+	return err
 }
 
 // countMature counts the customers of each cell by the days since enrolment that have passed
 // by as_of: 0 for all who are enrolled, and those of each window's end.
 func countMature(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Metric) (map[int]map[cell]int64, error) {
-	days := []int64{0}
+	days := []int{0}
 	for i := range metrics {
-		days = append(days, int64(metrics[i].Window.ToDay))
+		days = append(days, metrics[i].Window.ToDay)
 	}
 	slices.Sort(days)
 	days = slices.Compact(days)
-	latest := make([]string, len(days))
+	slices.Reverse(days)
+	// The first moments of enrolment that are too late for so many days, in their order.
+	late := make([]string, len(days))
 	for i, d := range days {
-		latest[i] = stamps(sc.asOf.Add(-time.Duration(d) * 24 * time.Hour))
+		late[i] = stamps(sc.asOf.Add(time.Microsecond - time.Duration(d)*24*time.Hour))
 	}
 	var rows []struct {
 		cell
-		Days      int   `db:"days"`
+		TooLate   int   `db:"too_late"`
 		Customers int64 `db:"customers"`
 	}
 	if err := tx.SelectContext(ctx, &rows, `
-		SELECT horizon.days, e.variant, e.contaminated, count(*) AS customers,
-			coalesce(segments.segment, '') AS segment
-		FROM enrolments AS e
-		JOIN unnest(CAST($5 AS bigint[]), CAST($6 AS timestamptz[])) AS horizon (days, latest) ON e.enrolled_at <= horizon.latest
-		LEFT JOIN segments ON segments.customer_id = e.customer_id
-		WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4 AND e.customer_id <> ALL ($7)
-		GROUP BY horizon.days, e.variant, e.contaminated, coalesce(segments.segment, '')`,
-		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(days), pq.Array(latest), sc.forced); err != nil {
+		SELECT width_bucket(enrolled_at, CAST($5 AS timestamptz[])) AS too_late, variant, contaminated, segment,
+			count(*) AS customers
+		FROM members
+		WHERE experiment = $1 AND enrolled_at <= $2 AND position <= $3 AND enrolled_at < $4 AND customer_id <> ALL ($6)
+		GROUP BY too_late, variant, contaminated, segment`,
+		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(late), sc.forced); err != nil {
 		return nil, err
 	}
 	mature := map[int]map[cell]int64{}
-	for _, r := range rows {
-		if mature[r.Days] == nil {
-			mature[r.Days] = map[cell]int64{}
+	for i, d := range days {
+		mature[d] = map[cell]int64{}
+		for _, r := range rows {
+			if r.TooLate <= i {
+				mature[d][r.cell] += r.Customers
+			}
 		}
-		mature[r.Days][r.cell] = r.Customers
 	}
 	return mature, nil
 }
@@ -187,7 +190,7 @@ func sumMeasures(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		latest = append(latest, stamps(sc.asOf.Add(-time.Duration(m.Window.ToDay)*24*time.Hour)))
 	}
 	err = tx.SelectContext(ctx, &all, `
-		SELECT metric.key AS metric, e.variant, e.contaminated, coalesce(segments.segment, '') AS segment,
+		SELECT metric.key AS metric, e.variant, e.contaminated, e.segment,
 			count(*) FILTER (WHERE m.value <> 0) AS nonzero,
 			sum(least(m.value, metric.cap)) AS sum,
 			sum(least(m.value, metric.cap) * least(m.value, metric.cap)) AS sumsquares,
@@ -198,11 +201,10 @@ func sumMeasures(ctx context.Context, tx *sqlx.Tx, sc scope, metrics []engine.Me
 		FROM measures AS m
 		JOIN unnest(CAST($5 AS text[]), CAST($6 AS timestamptz[]), CAST($7 AS numeric[])) AS metric (key, latest, cap)
 			ON metric.key = m.metric
-		JOIN enrolments AS e ON e.customer_id = m.customer_id AND e.experiment = m.experiment AND e.enrolled_at <= metric.latest
-		LEFT JOIN segments ON segments.customer_id = e.customer_id
+		JOIN members AS e ON e.customer_id = m.customer_id AND e.experiment = m.experiment AND e.enrolled_at <= metric.latest
 		WHERE m.experiment = $1 AND e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
 			AND e.customer_id <> ALL ($8)
-		GROUP BY metric.key, e.variant, e.contaminated, coalesce(segments.segment, '')`,
+		GROUP BY metric.key, e.variant, e.contaminated, e.segment`,
 		sc.key, sc.asOf, sc.cut, sc.end, pq.Array(keys), pq.Array(latest), pq.Array(caps), sc.forced)
 	return all, err
 }
@@ -222,12 +224,10 @@ func countDays(ctx context.Context, tx *sqlx.Tx, sc scope, m *engine.Metric) ([]
 			count(*) FILTER (WHERE stayed <= followed) AS churned,
 			count(*) FILTER (WHERE stayed IS NULL OR stayed > followed) AS censored
 		FROM (
-			SELECT e.variant, e.contaminated, m.value AS stayed,
-				least(floor(extract(epoch FROM $2 - e.enrolled_at) / 86400), $6) AS followed,
-				coalesce(segments.segment, '') AS segment
-			FROM enrolments AS e
+			SELECT e.variant, e.contaminated, e.segment, m.value AS stayed,
+				least(floor(extract(epoch FROM $2 - e.enrolled_at) / 86400), $6) AS followed
+			FROM members AS e
 			LEFT JOIN measures AS m ON m.customer_id = e.customer_id AND m.experiment = $1 AND m.metric = $5
-			LEFT JOIN segments ON segments.customer_id = e.customer_id
 			WHERE e.experiment = $1 AND e.enrolled_at <= $2 AND e.position <= $3 AND e.enrolled_at < $4
 				AND e.customer_id <> ALL ($7)
 		) AS customer
