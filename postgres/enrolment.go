@@ -35,7 +35,7 @@ func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolm
 		if err != nil {
 			return err
 		}
-		statuses, err = insertKnown(ctx, tx, enrolments, position)
+		statuses, err = insertKnown(ctx, tx, enrolments, block{first: position})
 		return err
 	}); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (s *Store) InsertEnrolments(ctx context.Context, enrolments []engine.Enrolm
 // insertKnown takes in the enrolments of all but erased customers.
 var insertKnown = exceptErased(insertEnrolments, traceOfEnrolment)
 
-func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment, position int64) ([]engine.RowStatus, error) {
+func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enrolment, at block) ([]engine.RowStatus, error) {
 	s, err := loadSeats(ctx, tx, enrolments)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func insertEnrolments(ctx context.Context, tx *sqlx.Tx, enrolments []engine.Enro
 	if s.unchanged() {
 		return statuses, nil
 	}
-	return statuses, s.write(ctx, tx, position)
+	return statuses, s.write(ctx, tx, at.first)
 }
 
 type enrolmentRow struct {

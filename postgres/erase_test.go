@@ -185,6 +185,36 @@ func TestWhatWasErasedDoesNotCountAgain(t *testing.T) {
 	}
 }
 
+// The first erasure of all, which ends while rows wait for the ledger's lock, is known to them:
+// to those that wait alone and to those in lanes.
+func TestRowsKnowTheErasureTheyWaitedFor(t *testing.T) {
+	for name, rows := range map[string]int{"alone": 1, "in lanes": laneRows + 1} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			var events []engine.Event
+			for i := range rows {
+				events = append(events, order("a", fmt.Sprint("o", i), "1", start))
+			}
+			insert(t, s, events...)
+			lock := held(t, s)
+			erased := make(chan error, 1)
+			go func() { erased <- s.Erase(context.Background(), "a", start) }()
+			untilOneWaits(t, s)
+			again := queued(t.Context(), t, s, events...)
+			release(t, s, lock)
+			if err := <-erased; err != nil {
+				t.Fatal(err)
+			}
+			if again.err != nil || slices.ContainsFunc(again.statuses, func(r engine.RowStatus) bool { return r != erasedRow }) {
+				t.Errorf("statuses %v (%v), want them erased", again.statuses, again.err)
+			}
+			if n := count(t, s, `SELECT count(*) FROM events`); n != 0 {
+				t.Errorf("%d events of the erased customer", n)
+			}
+		})
+	}
+}
+
 // A server that had not heard of an erasure when it enrolled brings nobody back.
 func TestWhatWasEnrolledInIgnoranceIsDropped(t *testing.T) {
 	s := newStore(t)

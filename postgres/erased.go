@@ -10,8 +10,8 @@ import (
 	"github.com/perennial-engine/perennial/engine"
 )
 
-// An insertion writes rows from an ingest position on, under the ledger's lock.
-type insertion[T any] func(ctx context.Context, tx *sqlx.Tx, rows []T, first int64) ([]engine.RowStatus, error)
+// An insertion writes rows into a block, under the ledger's lock.
+type insertion[T any] func(ctx context.Context, tx *sqlx.Tx, rows []T, at block) ([]engine.RowStatus, error)
 
 // A trace is how a row of an erased customer would be known again: by its hash under one of
 // the identifiers, or because whoever made it knew the ledger up to a position only.
@@ -39,13 +39,16 @@ func traceOfEnrolment(as engine.Pseudonymizer, r *engine.Enrolment) trace {
 
 // exceptErased is an insertion that leaves out what erased customers had: it answers RowErased.
 func exceptErased[T any](into insertion[T], traceOf func(engine.Pseudonymizer, *T) trace) insertion[T] {
-	return func(ctx context.Context, tx *sqlx.Tx, rows []T, first int64) ([]engine.RowStatus, error) {
+	return func(ctx context.Context, tx *sqlx.Tx, rows []T, at block) ([]engine.RowStatus, error) {
+		if at.unerased {
+			return into(ctx, tx, rows, at)
+		}
 		gone, err := erasedRows(ctx, tx, rows, traceOf)
 		if err != nil {
 			return nil, err
 		}
 		if len(gone) == 0 {
-			return into(ctx, tx, rows, first)
+			return into(ctx, tx, rows, at)
 		}
 		var kept []T
 		for i := range rows {
@@ -53,7 +56,7 @@ func exceptErased[T any](into insertion[T], traceOf func(engine.Pseudonymizer, *
 				kept = append(kept, rows[i])
 			}
 		}
-		inserted, err := into(ctx, tx, kept, first)
+		inserted, err := into(ctx, tx, kept, at)
 		if err != nil {
 			return nil, err
 		}

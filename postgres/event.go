@@ -37,7 +37,7 @@ func rowOf(e *engine.Event) eventRow {
 	return r
 }
 
-func (s *Store) insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, first int64) ([]engine.RowStatus, error) {
+func (s *Store) insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow, at block) ([]engine.RowStatus, error) {
 	b := newBodies(len(events))
 	columns := make([]column, 7)
 	for i := range columns {
@@ -69,11 +69,11 @@ func (s *Store) insertEvents(ctx context.Context, tx *sqlx.Tx, events []eventRow
 	}
 	inserted, err := tx.StmtxContext(ctx, statement).ExecContext(ctx,
 		b.customers, b.ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6],
-		pq.Array(b.digests), first)
+		pq.Array(b.digests), at.first)
 	if err != nil {
 		return nil, err
 	}
-	return b.statuses(ctx, tx, inserted, first, `
+	return b.statuses(ctx, tx, inserted, at.first, `
 		SELECT new.n, events.customer_id, events.id, events.digest, events.position
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[])) WITH ORDINALITY AS new (customer_id, id, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id

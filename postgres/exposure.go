@@ -15,7 +15,7 @@ func (s *Store) InsertExposures(ctx context.Context, exposures []engine.Exposure
 	return s.exposures.put(ctx, exposures)
 }
 
-func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, first int64) ([]engine.RowStatus, error) {
+func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposure, at block) ([]engine.RowStatus, error) {
 	n := len(exposures)
 	b := newBodies(n)
 	touchpoints, times := make(column, n), make(column, n)
@@ -35,11 +35,11 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
 		ORDER BY 1, 2, new.n
 		ON CONFLICT (customer_id, id) DO NOTHING`,
-		b.customers, b.ids, touchpoints, times, pq.Array(b.digests), first)
+		b.customers, b.ids, touchpoints, times, pq.Array(b.digests), at.first)
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := b.statuses(ctx, tx, inserted, first, `
+	statuses, err := b.statuses(ctx, tx, inserted, at.first, `
 		SELECT new.n, exposures.customer_id, exposures.id, exposures.digest, exposures.position
 		FROM unnest(CAST($1 AS text[]), CAST($2 AS text[])) WITH ORDINALITY AS new (customer_id, id, n)
 		LEFT JOIN identities ON identities.customer_id = new.customer_id
@@ -58,9 +58,11 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 		return statuses, nil
 	}
 	slices.SortStableFunc(enrolments, func(a, b engine.Enrolment) int { return a.EnrolledAt.Compare(b.EnrolledAt) })
-	gone, err := erasedRows(ctx, tx, enrolments, traceOfEnrolment)
-	if err != nil {
-		return nil, err
+	var gone map[int]bool
+	if !at.unerased {
+		if gone, err = erasedRows(ctx, tx, enrolments, traceOfEnrolment); err != nil {
+			return nil, err
+		}
 	}
 	entries, err := loadSeats(ctx, tx, enrolments)
 	if err != nil {
@@ -71,5 +73,5 @@ func insertExposures(ctx context.Context, tx *sqlx.Tx, exposures []engine.Exposu
 			entries.add(&enrolments[i])
 		}
 	}
-	return statuses, entries.write(ctx, tx, first)
+	return statuses, entries.write(ctx, tx, at.first)
 }

@@ -30,6 +30,13 @@ const (
 	blockLock  = 0x70656c62 // class of the blocks' locks, each numbered as its last position
 )
 
+// A block is groupRows ingest positions, from first on, of a transaction that has the ledger's
+// lock. Where nobody was ever erased, that is known with it.
+type block struct {
+	first    int64
+	unerased bool
+}
+
 // errOvertaken is about a block that was written by another transaction before it was locked.
 var errOvertaken = engine.Errorf(engine.KindUnavailable, "ledger_busy", "another transaction took the same ingest positions: try again")
 
@@ -39,45 +46,46 @@ func contended(err error) bool {
 	return errors.Is(err, errOvertaken) || pq.As(err, pqerror.TRDeadlockDetected) != nil
 }
 
-// openLane takes the ledger's lock, shared, and a block of groupRows positions: it answers
-// the first. Each statement sees what was committed when it began, in one round trip.
-func openLane(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
+// openLane takes the ledger's lock, shared, and a block. Each statement sees what was
+// committed when it began, in one round trip.
+func openLane(ctx context.Context, tx *sqlx.Tx) (b block, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT pg_advisory_xact_lock_shared(1885695077, 0);
 		SELECT last FROM (SELECT value + 1000 * n AS last FROM ingest_position, generate_series(1, 1000) AS n) AS block
 		WHERE pg_try_advisory_xact_lock(1885695074, CAST(last % 2147483647 AS integer)) LIMIT 1;
-		SELECT value FROM ingest_position`)
+		SELECT value, NOT EXISTS (SELECT FROM erasures) FROM ingest_position`)
 	if err != nil {
-		return 0, err
+		return b, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
 	var last, newest sql.NullInt64
-	for _, into := range []any{new(sql.NullString), &last, &newest} {
+	for _, into := range [][]any{{new(sql.NullString)}, {&last}, {&newest, &b.unerased}} {
 		for rows.Next() {
-			if err := rows.Scan(into); err != nil {
-				return 0, err
+			if err := rows.Scan(into...); err != nil {
+				return b, err
 			}
 		}
 		rows.NextResultSet()
 	}
 	if err := rows.Err(); err != nil {
-		return 0, err
+		return b, err
 	}
 	if !last.Valid || newest.Int64 >= last.Int64 {
-		return 0, errOvertaken
+		return b, errOvertaken
 	}
-	return last.Int64 - groupRows + 1, nil
+	b.first = last.Int64 - groupRows + 1
+	return b, nil
 }
 
 // closeLane waits until the block before is in or given up, and makes this one the newest.
-func (s *Store) closeLane(ctx context.Context, tx *sqlx.Tx, first int64) error {
+func (s *Store) closeLane(ctx context.Context, tx *sqlx.Tx, b block) error {
 	statement, err := s.prepared(ctx, `
 		WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, CAST(CAST($2 AS bigint) % 2147483647 AS integer)))
 		UPDATE ingest_position SET value = $3 FROM turn WHERE value < $4`)
 	if err != nil {
 		return err
 	}
-	result, err := tx.StmtxContext(ctx, statement).ExecContext(ctx, blockLock, first-1, first+groupRows-1, first)
+	result, err := tx.StmtxContext(ctx, statement).ExecContext(ctx, blockLock, b.first-1, b.first+groupRows-1, b.first)
 	if err != nil {
 		return err
 	}
@@ -101,16 +109,21 @@ func (s *Store) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) 
 	return statement, err
 }
 
-// alone takes the ledger's lock and groupRows positions, which are published with the
-// transaction: how many rows there will be is not known before.
-func (s *Store) alone(ctx context.Context, tx *sqlx.Tx) (first int64, err error) {
-	statement, err := s.prepared(ctx, takePositions)
+// alone takes the ledger's lock and a block, which is published with the transaction: how many
+// rows there will be is not known before. What the statement sees of erasures is from before
+// it had the lock, and holds where nothing was published in between.
+func (s *Store) alone(ctx context.Context, tx *sqlx.Tx) (b block, err error) {
+	statement, err := s.prepared(ctx, `
+		WITH seen AS MATERIALIZED (SELECT value, EXISTS (SELECT FROM erasures) AS erasures FROM ingest_position),
+		ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0)),
+		taken AS (UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 AS before)
+		SELECT before + 1, before = seen.value AND NOT seen.erasures FROM taken, seen`)
 	if err != nil {
-		return 0, err
+		return b, err
 	}
-	err = tx.StmtxContext(ctx, statement).GetContext(ctx, &first, groupRows, ledgerLock) //nolint:sqlclosecheck // it ends with tx
-	return first, err
+	err = tx.StmtxContext(ctx, statement).QueryRowContext(ctx, groupRows, ledgerLock).Scan(&b.first, &b.unerased)
+	return b, err
 }
 
 // published is the end of a transaction that is alone.
-func published(context.Context, *sqlx.Tx, int64) error { return nil }
+func published(context.Context, *sqlx.Tx, block) error { return nil }

@@ -34,24 +34,24 @@ func untilOneWaits(t *testing.T, s *Store) {
 func TestLanesEndInTheirOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		end  func(*Store, *sqlx.Tx, int64) error
+		end  func(*Store, *sqlx.Tx, block) error
 	}{
-		{"the first commits", func(s *Store, tx *sqlx.Tx, first int64) error {
-			return errors.Join(s.closeLane(context.Background(), tx, first), tx.Commit())
+		{"the first commits", func(s *Store, tx *sqlx.Tx, b block) error {
+			return errors.Join(s.closeLane(context.Background(), tx, b), tx.Commit())
 		}},
-		{"the first is given up", func(_ *Store, tx *sqlx.Tx, _ int64) error { return tx.Rollback() }},
+		{"the first is given up", func(_ *Store, tx *sqlx.Tx, _ block) error { return tx.Rollback() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStore(t)
 			one, two := begin(t, s), begin(t, s)
-			first, second := must(openLane(t.Context(), one))(t), must(openLane(t.Context(), two))(t)
-			if first != 1 || second != first+groupRows {
-				t.Fatalf("the lanes begin at %d and %d", first, second)
+			low, high := must(openLane(t.Context(), one))(t), must(openLane(t.Context(), two))(t)
+			if low.first != 1 || high.first != low.first+groupRows {
+				t.Fatalf("the lanes begin at %d and %d", low.first, high.first)
 			}
 			after := make(chan int64, 1)
 			ended := make(chan error, 2)
 			go func() {
-				ended <- errors.Join(s.closeLane(context.Background(), two, second), two.Commit())
+				ended <- errors.Join(s.closeLane(context.Background(), two, high), two.Commit())
 			}()
 			untilOneWaits(t, s)
 			if n := count(t, s, `SELECT value FROM ingest_position`); n != 0 {
@@ -64,7 +64,7 @@ func TestLanesEndInTheirOrder(t *testing.T) {
 					return err
 				})
 			}()
-			if err := tt.end(s, one, first); err != nil {
+			if err := tt.end(s, one, low); err != nil {
 				t.Fatal(err)
 			}
 			if err := errors.Join(<-ended, <-ended); err != nil {
@@ -174,12 +174,12 @@ func TestTheFirstOfACallCounts(t *testing.T) {
 func TestLocksOfLanes(t *testing.T) {
 	s := newStore(t)
 	tx := begin(t, s)
-	first := must(openLane(t.Context(), tx))(t)
+	b := must(openLane(t.Context(), tx))(t)
 	if n := count(t, s, `
 		SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND (CAST(classid AS bigint), CAST(objid AS bigint), mode) IN
-				(($1, 0, 'ShareLock'), ($2, $3, 'ExclusiveLock'))`, ledgerLock, blockLock, first+groupRows-1); n != 2 {
+				(($1, 0, 'ShareLock'), ($2, $3, 'ExclusiveLock'))`, ledgerLock, blockLock, b.first+groupRows-1); n != 2 {
 		t.Errorf("%d locks are as they are called, want 2", n)
 	}
 }

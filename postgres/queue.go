@@ -200,7 +200,7 @@ func (q *queue[T]) transact(beside bool, rows func() []T) (statuses []engine.Row
 	}
 	for range maxAttempts {
 		err = q.store.inTx(ctx, q.store.bulk, func(tx *sqlx.Tx) error {
-			first, err := open(ctx, tx)
+			b, err := open(ctx, tx)
 			if err != nil {
 				return err
 			}
@@ -208,10 +208,10 @@ func (q *queue[T]) transact(beside bool, rows func() []T) (statuses []engine.Row
 			if len(taken) == 0 {
 				return nil
 			}
-			if statuses, err = q.insert(ctx, tx, taken, first); err != nil {
+			if statuses, err = q.insert(ctx, tx, taken, b); err != nil {
 				return err
 			}
-			return end(ctx, tx, first)
+			return end(ctx, tx, b)
 		})
 		if !contended(err) {
 			break
