@@ -86,7 +86,7 @@ func BenchmarkIngest(b *testing.B) {
 		{"batches over HTTP", 60_000, 0.5, nil, pair{f.postBatches, f.copyBatches}},
 		{"batches", 60_000, 0.65, nil, pair{f.insertBatches, f.copyBatches}},
 		{"singles over HTTP", 6_000, 4, f.startFloor, pair{f.postSingles, f.postPlainly}},
-		{"singles", 6_000, 4, nil, pair{f.insertSingles, f.commitSingles}},
+		{"singles", 24_000, 4, nil, pair{f.insertSingles, f.commitSingles}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			if c.prepare != nil {
