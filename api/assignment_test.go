@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -95,6 +96,35 @@ func TestAssignmentCSVGuard(t *testing.T) {
 	rows := s.post("/v1/assignments?format=csv", `{"customers": ["=1+1", "-12", "a,b"], "touchpoint": "till"}`).is(200).table()
 	if rows[1][0] != "'=1+1" || rows[2][0] != "-12" || rows[3][0] != "a,b" {
 		t.Errorf("customers %q %q %q", rows[1][0], rows[2][0], rows[3][0])
+	}
+}
+
+// TestAnsweredShows: what a server has answered shows in what is read from it next, also
+// before its journal was shipped.
+func TestAnsweredShows(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(hot, object{"traffic": 1}))
+	s.away = true // the test ships nothing itself
+	ask := func(customer string) {
+		s.post("/v1/assignments", object{"customer": customer, "touchpoint": "welcome-email"}).has(object{"/reason": "assigned"})
+	}
+	ask("c1")
+	s.get("/v1/customers/c1").has(object{"/enrolments/0/experiment": "welcome-tone", "/enrolments/1": nil})
+	ask("c2")
+	s.get("/v1/customers/c2/export").has(object{"/tables/enrolments/0/experiment": "welcome-tone"})
+	ask("c3")
+	if rows := s.get("/v1/export/enrolments?format=csv").is(http.StatusOK).table(); len(rows) != 4 {
+		t.Errorf("%d rows, want a head, c1, c2 and c3", len(rows))
+	}
+	ask("c4")
+	report := s.post("/v1/experiments/welcome-tone/reports", nil).is(http.StatusCreated)
+	var customers struct{ Customers map[string]int }
+	if err := json.Unmarshal(report.body, &customers); err != nil {
+		t.Fatal(err)
+	}
+	if n := customers.Customers["control"] + customers.Customers["warm"]; n != 4 {
+		t.Errorf("the report has %d customers, want c1 to c4", n)
 	}
 }
 

@@ -37,6 +37,7 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	case !validOptionalText(q.Segment, maxName):
 		return nil, Errorf(KindInvalid, "invalid_segment", "segment "+textRule, maxName)
 	}
+	e.settle(ctx)
 	last, err := notFoundIsNil(e.store.LatestLook(ctx, key, at))
 	if err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ type EventCount struct {
 // Customer reads what is known of the person with this identifier, and what they meet now at
 // every touchpoint. It records nothing.
 func (e *Engine) Customer(ctx context.Context, id CustomerID) (*Customer, error) {
+	e.settle(ctx)
 	c, err := e.store.Customer(ctx, id)
 	if err != nil {
 		return nil, err
@@ -91,6 +92,7 @@ func (e *Engine) Customer(ctx context.Context, id CustomerID) (*Customer, error)
 // ExportCustomer hands over everything that is kept of the person with this identifier, row
 // by row with the table it is in.
 func (e *Engine) ExportCustomer(ctx context.Context, id CustomerID, row func(table string, row json.RawMessage) error) error {
+	e.settle(ctx)
 	return e.store.ExportCustomer(ctx, id, row)
 }
 

@@ -130,6 +130,24 @@ func (e *Engine) Flush(ctx context.Context) error {
 	}
 }
 
+// settleTimeout bounds how long a reader waits for enrolments that wait.
+const settleTimeout = 5 * time.Second
+
+// settle ships the enrolments that wait, so that what is read next shows what this process
+// has answered. What cannot be shipped now, or not in time, shows later.
+func (e *Engine) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	waiting, _ := e.journal.Pending()
+	for waiting > 0 {
+		n, err := e.journal.Ship(ctx, transactionRows, e.ship)
+		if err != nil || n == 0 {
+			return // the shipper, which tries again, says so
+		}
+		waiting -= int64(n)
+	}
+}
+
 func (e *Engine) ship(ctx context.Context, records [][]byte) error {
 	enrolments := make([]Enrolment, 0, len(records))
 	for _, record := range records {

@@ -65,6 +65,7 @@ func (e *Engine) ExportEnrolments(ctx context.Context, of ExperimentKey, out Out
 	if err != nil {
 		return err
 	}
+	e.settle(ctx)
 	return e.store.ExportEnrolments(ctx, experiments, out)
 }
 
@@ -75,6 +76,7 @@ func (e *Engine) ExportMeasures(ctx context.Context, of ExperimentKey, out Outpu
 	if err != nil {
 		return err
 	}
+	e.settle(ctx)
 	now, row := e.now(), out.Row
 	out.Row = func(v *MeasuredValue) error {
 		v.measuredBy(now)
