@@ -86,7 +86,11 @@ func TestAssignments(t *testing.T) {
 			t.Errorf("CSV %q", rows)
 		}
 	}
-	s.post("/v1/assignments", object{"customers": []string{}, "touchpoint": "till"}).is(200).has(object{"/assignments": []any{}})
+	none := object{"customers": []string{}, "touchpoint": "till"}
+	s.post("/v1/assignments", none).is(200).has(object{"/assignments": []any{}})
+	if rows := s.post("/v1/assignments?format=csv", none).is(200).table(); len(rows) != 1 || rows[0][0] != "customer" {
+		t.Errorf("CSV of nobody %q", rows)
+	}
 }
 
 // TestAssignmentCSVGuard: an identifier is a cell too.

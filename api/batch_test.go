@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -258,6 +261,33 @@ func TestTooLarge(t *testing.T) {
 	big := `{"channel":"web"}` + strings.Repeat(" ", api.MaxBodyForTest-len(`{"channel":"web"}`))
 	s.put("/v1/touchpoints/t", big).is(http.StatusCreated)
 	s.put("/v1/touchpoints/t", big+" ").fails(http.StatusRequestEntityTooLarge, "too_large")
+}
+
+// TestTooLargeIsAnswered: a client that sends everything before it looks for an answer gets 413,
+// no broken connection.
+func TestTooLargeIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	connection, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	body := bytes.Repeat([]byte(" "), 80<<20)
+	request := fmt.Appendf(nil, "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", adminKey, len(body))
+	for _, part := range [][]byte{request, body} {
+		if _, err := connection.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d, want 413", response.StatusCode)
+	}
 }
 
 // TestExposures: an exposure is taken once and enrols who is assigned there and not yet

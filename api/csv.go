@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/csv"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,20 +108,39 @@ func csvOf(body any) (data []byte, ok bool) {
 	if err != nil {
 		return nil, false
 	}
-	data, err = writeCSV(encoded)
+	empty, err := json.Marshal(emptyRow(rows), json.Deterministic(true))
+	if err != nil {
+		return nil, false
+	}
+	data, err = writeCSV(encoded, empty)
 	return data, err == nil
+}
+
+// emptyRow is a row of the type that a list is of, with nothing in it.
+func emptyRow(list any) any {
+	of := reflect.TypeOf(list).Elem()
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	return reflect.Zero(of).Interface()
 }
 
 func (l listJSON[T]) rows() any { return l.Data }
 
 // writeCSV turns a JSON list of objects into CSV. The columns are the members in the order
-// of their first appearance; a nested value is written as JSON.
-func writeCSV(list []byte) ([]byte, error) {
+// of their first appearance, those of the empty row where there is no other; a nested value is
+// written as JSON.
+func writeCSV(list, empty []byte) ([]byte, error) {
 	var objects []jsontext.Value
 	if err := json.Unmarshal(list, &objects); err != nil {
 		return nil, err
 	}
 	var columns []string
+	if len(objects) == 0 {
+		if err := eachMember(empty, func(column string, _ jsontext.Value) { columns = append(columns, column) }); err != nil {
+			return nil, err
+		}
+	}
 	var rows []map[string]string
 	for _, object := range objects {
 		row := map[string]string{}
@@ -136,9 +156,7 @@ func writeCSV(list []byte) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
-	if len(columns) > 0 {
-		_ = w.Write(columns)
-	}
+	_ = w.Write(columns)
 	for _, row := range rows {
 		cells := make([]string, len(columns))
 		for i, column := range columns {

@@ -171,6 +171,16 @@ func TestCSV(t *testing.T) {
 			t.Errorf("content is %q, stage %q", rows[1][4], rows[1][3])
 		}
 	}
+	for path, columns := range map[string]string{
+		"/v1/holdouts":  "key share salt created_at",
+		"/v1/webhooks":  "id url",
+		"/v1/decisions": "experiment",
+	} {
+		rows := s.get(path + "?format=csv").is(http.StatusOK).table()
+		if len(rows) != 1 || !contains(strings.Join(rows[0], " "), columns) {
+			t.Errorf("%s: an empty list has the lines %q, want one with the columns %s", path, rows, columns)
+		}
+	}
 	page := s.get("/v1/touchpoints?format=csv&limit=3").is(http.StatusOK)
 	if rows := page.table(); len(rows) != 4 || !contains(page.header.Get("Link"), "format=csv") {
 		t.Errorf("a page of CSV has %d lines and the Link %q", len(rows), page.header.Get("Link"))

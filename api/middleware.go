@@ -199,6 +199,9 @@ func caller(c *gin.Context) *engine.Key {
 const (
 	maxBody  = 1 << 20
 	maxBatch = 32 << 20
+	// maxUnwanted is how much is still read of a body that is too large: many clients look for
+	// an answer only when they have sent everything.
+	maxUnwanted = 64 << 20
 )
 
 // readBody reads a body of at most limit bytes, unpacked.
@@ -217,6 +220,7 @@ func readBody(c *gin.Context, limit int64) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(reader, limit+1))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge || int64(len(body)) > limit {
+		_, _ = io.CopyN(io.Discard, c.Request.Body, maxUnwanted)
 		return nil, engine.Errorf(engine.KindTooLarge, "too_large", "the body must be at most %d bytes, unpacked", limit)
 	}
 	if err != nil {
