@@ -127,7 +127,11 @@ func TestAnsweredShows(t *testing.T) {
 	if err := json.Unmarshal(report.body, &customers); err != nil {
 		t.Fatal(err)
 	}
-	if n := customers.Customers["control"] + customers.Customers["warm"]; n != 4 {
+	n := 0
+	for _, ofArm := range customers.Customers {
+		n += ofArm
+	}
+	if n != 4 {
 		t.Errorf("the report has %d customers, want c1 to c4", n)
 	}
 }
