@@ -21,8 +21,15 @@ func FromPairs(y, x []float64) PairMoments {
 	n := min(len(y), len(x))
 	my, mx := FromValues(y[:n]), FromValues(x[:n])
 	m := PairMoments{N: int64(n), MeanY: my.Mean, MeanX: mx.Mean, M2Y: my.M2, M2X: mx.M2}
+	var restY, restX float64 // what rounding of the means leaves
 	for i := range n {
-		m.CXY += (y[i] - m.MeanY) * (x[i] - m.MeanX)
+		dy, dx := y[i]-m.MeanY, x[i]-m.MeanX
+		m.CXY += dy * dx
+		restY += dy
+		restX += dx
+	}
+	if n > 0 {
+		m.CXY -= restY / float64(n) * restX
 	}
 	return m
 }
@@ -103,14 +110,20 @@ func ShapeOf(x []float64) Shape {
 	if w != NoWarning {
 		return Shape{nan, nan, w}
 	}
-	// In units of the largest deviation, so that no power under- or overflows.
-	scale := 0.0
-	for _, v := range x {
-		scale = max(scale, math.Abs(v-m.Mean))
+	// About the mean and the rest of it that float64 cannot hold, which the third power
+	// would see; in units of the largest deviation, so that no power under- or overflows.
+	deviations := make([]float64, len(x))
+	for i, v := range x {
+		deviations[i] = v - m.Mean
+	}
+	rest, scale := meanOf(deviations), 0.0
+	for i := range deviations {
+		deviations[i] -= rest
+		scale = max(scale, math.Abs(deviations[i]))
 	}
 	var s2, s3, s4 float64
-	for _, v := range x {
-		d := (v - m.Mean) / scale
+	for _, d := range deviations {
+		d /= scale
 		s2 += d * d
 		s3 += d * d * d
 		s4 += d * d * d * d

@@ -93,8 +93,18 @@ func (m *PairMoments) adjust(theta, grandX float64) Moments {
 	return Moments{
 		N:    m.N,
 		Mean: m.MeanY - theta*(m.MeanX-grandX),
-		M2:   max(0, m.M2Y+theta*(theta*m.M2X-2*m.CXY)),
+		M2:   m.residual(theta),
 	}
+}
+
+// residual returns the centred sum of squares of Y - b X, 0 where it is too small a part of
+// what cancels to be told from rounding: a covariate that explains everything leaves nothing.
+func (m *PairMoments) residual(b float64) float64 {
+	m2 := m.M2Y + b*(b*m.M2X-2*m.CXY)
+	if m2 <= 1e-14*(m.M2Y+b*b*m.M2X) {
+		return 0
+	}
+	return m2
 }
 
 // CupedLift returns the adjusted difference relative to the unadjusted control

@@ -3,6 +3,7 @@ package stats
 import (
 	"cmp"
 	"math"
+	"math/big"
 	"slices"
 )
 
@@ -23,7 +24,6 @@ func WeightedHolm(p, w []float64) []float64 {
 	}
 	out := make([]float64, len(p))
 	order := make([]int, 0, len(p))
-	var rest float64
 	for i, v := range p {
 		if w[i] < 0 || notFinite(w[i]) {
 			return nil
@@ -31,7 +31,6 @@ func WeightedHolm(p, w []float64) []float64 {
 		out[i] = math.NaN()
 		if v >= 0 && v <= 1 {
 			order = append(order, i)
-			rest += w[i]
 		}
 	}
 	ratio := func(i int) float64 {
@@ -41,15 +40,19 @@ func WeightedHolm(p, w []float64) []float64 {
 		return p[i] / w[i]
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(ratio(a), ratio(b)) })
+	// Summed from the last: what is left of a large weight says nothing of small ones.
+	rest := 0.0
+	for _, i := range slices.Backward(order) {
+		rest += w[i]
+		out[i] = 1
+		if w[i] > 0 {
+			out[i] = p[i] / w[i] * rest
+		}
+	}
 	high := 0.0
 	for _, i := range order {
-		v := 1.0
-		if w[i] > 0 {
-			v = p[i] / w[i] * rest
-		}
-		high = min(1, max(high, v))
+		high = min(1, max(high, out[i]))
 		out[i] = high
-		rest -= w[i]
 	}
 	return out
 }
@@ -92,7 +95,7 @@ func EBH(e []float64, q float64) []bool {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(e[b], e[a]) })
 	k := 0
 	for rank, i := range order {
-		if e[i] >= float64(len(e))/(float64(rank+1)*q) {
+		if reaches(e[i], float64(rank+1), q, float64(len(e))) {
 			k = rank + 1
 		}
 	}
@@ -100,6 +103,16 @@ func EBH(e []float64, q float64) []bool {
 		rejected[i] = true
 	}
 	return rejected
+}
+
+// reaches reports whether e k q ≥ all without rounding, which would decide ties.
+func reaches(e, k, q, all float64) bool {
+	if math.IsInf(e, 1) || math.IsInf(q, 1) {
+		return e > 0
+	}
+	product := new(big.Float).SetPrec(160).SetFloat64(e)
+	product.Mul(product, big.NewFloat(k)).Mul(product, big.NewFloat(q))
+	return product.Cmp(big.NewFloat(all)) >= 0
 }
 
 // DunnettCritical returns the two-sided critical value of the largest of k

@@ -31,9 +31,10 @@ type MantelHaenszelResult struct {
 //	RD = Σ (a n1 - c n2)/N / Σ n1 n2/N  (error: Sato)
 //	chi² = (|Σ a - E(a)| - cc)² / Σ var(a), hypergeometric.
 //
-// An empty stratum says nothing and is left out. It warns [NoEvents] when the
-// ratios are undefined because an arm has no success, or no failure, in any
-// stratum, and [TooFewCustomers] when no stratum has both arms.
+// An empty stratum says nothing and is left out. It warns [NoEvents] when one of
+// these is undefined, because an arm has no success, or no failure, in any
+// stratum: that one is NaN and the others stand. It warns [TooFewCustomers] when
+// no stratum has both arms.
 //
 // Sources: Mantel & Haenszel 1959; Robins, Breslow, Greenland 1986; Greenland &
 // Robins 1985; Sato, Greenland, Robins 1989.
@@ -51,8 +52,6 @@ func MantelHaenszel(strata []CountStratum, level float64) MantelHaenszelResult {
 	case w != NoWarning:
 	case s.weight == 0:
 		w = TooFewCustomers
-	case s.r == 0 || s.s == 0 || s.rr2 == 0 || s.rr1 == 0 || s.variance == 0:
-		w = NoEvents
 	}
 	if w != NoWarning {
 		n := math.NaN()
@@ -73,6 +72,16 @@ func MantelHaenszel(strata []CountStratum, level float64) MantelHaenszelResult {
 	half := NormalISF((1-level)/2) * m.SELogOdds
 	m.OddsCI = Interval{m.OddsRatio * math.Exp(-half), m.OddsRatio * math.Exp(half)}
 	m.SERisk = math.Sqrt((m.RiskDifference*s.rdP + s.rdQ) / (s.weight * s.weight))
+	nan := math.NaN()
+	if s.variance == 0 {
+		m.Chi2, m.P, m.LogP, m.Chi2Corrected, m.Warning = nan, nan, nan, nan, NoEvents
+	}
+	if s.r == 0 || s.s == 0 {
+		m.OddsRatio, m.SELogOdds, m.OddsCI, m.Warning = nan, nan, Interval{nan, nan}, NoEvents
+	}
+	if s.rr2 == 0 || s.rr1 == 0 {
+		m.LogRiskRatio, m.SELogRisk, m.Warning = nan, nan, NoEvents
+	}
 	return m
 }
 

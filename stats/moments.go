@@ -15,7 +15,7 @@ type Moments struct {
 }
 
 // FromValues returns the moments of x in two passes, with the second pass
-// correcting the rounding of the mean. A NaN or an infinite value makes Mean
+// correcting M2 for the rounding of the mean. A NaN or an infinite value makes Mean
 // and M2 NaN, which every function here answers with [NonFiniteInput].
 func FromValues(x []float64) Moments {
 	if len(x) == 0 {
@@ -29,7 +29,7 @@ func FromValues(x []float64) Moments {
 		m2 += d * d
 		rest += d
 	}
-	return Moments{N: int64(len(x)), Mean: mean + rest/n, M2: max(0, m2-rest*rest/n)}
+	return Moments{N: int64(len(x)), Mean: mean, M2: max(0, m2-rest*rest/n)}
 }
 
 // meanOf returns the mean of a non-empty x as a compensated sum over n.

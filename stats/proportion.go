@@ -26,14 +26,20 @@ func ProportionZ(control, treatment Count, level float64) Comparison {
 	if w := first(control.check(), treatment.check()); w != NoWarning {
 		return noComparison(w)
 	}
-	p1, p2 := control.rate(), treatment.rate()
-	se := math.Sqrt(p1*(1-p1)/float64(control.N) + p2*(1-p2)/float64(treatment.N))
+	se := math.Sqrt(control.spread()/float64(control.N) + treatment.spread()/float64(treatment.N))
 	return compare(rateDifference(control, treatment), se, math.Inf(1), Test{Level: level})
 }
 
-// rateDifference returns p2 - p1 from the counts.
+// spread returns p (1-p) from the counts, also where 1-p would cancel.
+func (c Count) spread() float64 { return c.rate() * (float64(c.N-c.Successes) / float64(c.N)) }
+
+// rateDifference returns p2 - p1 = (x2 n1 - x1 n2)/(n1 n2) with the products' rounding
+// added back: nearly equal rates do not cancel.
 func rateDifference(control, treatment Count) float64 {
-	return treatment.rate() - control.rate()
+	n1, n2 := float64(control.N), float64(treatment.N)
+	x1, x2 := float64(control.Successes), float64(treatment.Successes)
+	a, b := x2*n1, x1*n2
+	return (a - b + (math.FMA(x2, n1, -a) - math.FMA(x1, n2, -b))) / n1 / n2
 }
 
 // ProportionZPooled compares two proportions with the standard error under
@@ -47,8 +53,8 @@ func ProportionZPooled(control, treatment Count) Comparison {
 		return noComparison(w)
 	}
 	n1, n2 := float64(control.N), float64(treatment.N)
-	p := (float64(control.Successes) + float64(treatment.Successes)) / (n1 + n2)
-	se := math.Sqrt(p * (1 - p) * (1/n1 + 1/n2))
+	both := Count{control.Successes + treatment.Successes, control.N + treatment.N}
+	se := math.Sqrt(both.spread() * (1/n1 + 1/n2))
 	c := compare(rateDifference(control, treatment), se, math.Inf(1), Test{Level: 0.95})
 	c.CI = Interval{math.NaN(), math.NaN()}
 	return c

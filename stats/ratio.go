@@ -57,8 +57,8 @@ func (m PairMoments) Linearise() (Moments, Warning) {
 		return Moments{}, ZeroBaseline
 	}
 	r := m.MeanY / m.MeanX
-	m2 := (m.M2Y - 2*r*m.CXY + r*r*m.M2X) / (m.MeanX * m.MeanX)
-	l := Moments{N: m.N, Mean: r, M2: max(0, m2)}
+	m2 := m.residual(r) / (m.MeanX * m.MeanX)
+	l := Moments{N: m.N, Mean: r, M2: m2}
 	if notFinite(r) || notFinite(m2) {
 		return Moments{}, Overflow
 	}

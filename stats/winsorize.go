@@ -94,11 +94,17 @@ func Quantile(x []float64, p float64) float64 {
 	return quantile(slices.Sorted(slices.Values(x)), p)
 }
 
+// quantile takes the product (n-1) p exactly: 0.95 of 100 lies just below 95, because 0.95 does.
 func quantile(sorted []float64, p float64) float64 {
-	h := float64(len(sorted)-1) * p
-	i := int(h)
-	if i+1 >= len(sorted) || h == float64(i) {
-		return sorted[i]
+	steps := float64(len(sorted) - 1)
+	h := steps * p
+	rest := math.FMA(steps, p, -h)
+	i := int(math.Round(h))
+	switch off := h - float64(i) + rest; {
+	case off > 0:
+		return sorted[i] + off*(sorted[i+1]-sorted[i])
+	case off < 0:
+		return sorted[i] + off*(sorted[i]-sorted[i-1])
 	}
-	return sorted[i] + (h-float64(i))*(sorted[i+1]-sorted[i])
+	return sorted[i]
 }
