@@ -10,6 +10,10 @@ import (
 // last look before the next is taken.
 const lookStep = 0.01
 
+// grown: at least a step lies between two shares of the plan. They are quotients of whole numbers,
+// whose difference is rounded: 0.41 - 0.40 is a step.
+func grown(from, to float64) bool { return to-from >= lookStep-1e-9 }
+
 // analyzeAll is the analyze job: it takes a look at every running test that has learned
 // enough since the last, and writes down what follows; and it closes the concluded ones.
 func (e *Engine) analyzeAll(ctx context.Context) (int, error) {
@@ -100,7 +104,7 @@ func (x *Experiment) nothingNew(t *Totals, now time.Time, last *Report) bool {
 		return true
 	}
 	information := x.information(t)
-	return information < last.Information+lookStep && (last.Final || !planEnded(x, t, now, information))
+	return !grown(last.Information, information) && (last.Final || !planEnded(x, t, now, information))
 }
 
 // due: enough has come in since the last report, or the plan has ended, or an arm was
@@ -123,7 +127,7 @@ func (c *caseFile) due(r, last *Report) bool {
 	if last.Final && c.plan.Method != MethodAnytime {
 		return false
 	}
-	return r.Information >= last.Information+lookStep || (c.planEnd && !last.Final)
+	return grown(last.Information, r.Information) || (c.planEnd && !last.Final)
 }
 
 // waits: it was too early to decide anything, so the look has spent nothing.

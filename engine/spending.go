@@ -41,7 +41,7 @@ const (
 func nextLooks(before []SpentLook, next SpentLook) []SpentLook {
 	if n := len(before); n > 0 {
 		last := before[n-1].Fraction
-		if last >= 1 || (next.Fraction < 1 && next.Fraction < last+lookStep) {
+		if last >= 1 || (next.Fraction < 1 && !grown(last, next.Fraction)) {
 			return before
 		}
 	}

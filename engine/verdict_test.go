@@ -309,6 +309,8 @@ func TestDue(t *testing.T) {
 		{"the first", MethodAnytime, r(0, false, ActionContinue, ""), nil, nil, true, true},
 		{"less than 1 % more", MethodAnytime, r(0.5099, false, ActionContinue, ""), r(0.5, false, ActionContinue, ""), nil, true, false},
 		{"1 % more", MethodAnytime, r(0.51, false, ActionContinue, ""), r(0.5, false, ActionContinue, ""), nil, true, true},
+		// 410 of 1,000 after 400: the doubles 0.4 + 0.01 > 0.41.
+		{"1 % more of a share that is rounded", MethodAnytime, r(0.41, false, ActionContinue, ""), r(0.4, false, ActionContinue, ""), nil, true, true},
 		{"the plan ended", MethodAnytime, r(0.5, true, ActionKeepControl, ""), r(0.5, false, ActionContinue, ""), nil, true, true},
 		{"the plan had ended", MethodAnytime, r(0.5, true, ActionKeepControl, ""), r(0.5, true, ActionKeepControl, ""), nil, true, false},
 		{"harm not stopped yet", MethodAnytime, r(0.5, true, ActionStopHarm, "b"), r(0.5, true, ActionStopHarm, "b"), nil, true, false},
