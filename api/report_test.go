@@ -124,18 +124,51 @@ func TestReportAtADataCut(t *testing.T) {
 	s.post("/v1/enrolments", `{"enrolments": [{"experiment": "mailing", "variant": "plain", "customer": "late", "enrolled_at": "2026-01-01T00:00:00Z"}]}`).receipt(1, 0, 0)
 	s.post("/v1/events", events(and(order, object{"id": "o", "customer": "late", "value": 90, "occurred_at": "2026-01-11T00:00:00Z"}))).receipt(1, 0, 0)
 	now := s.post("/v1/experiments/mailing/reports", nil).is(http.StatusCreated).has(object{"/metrics/0/arms/0/mean": 40.0})
-	for _, before := range []*answer{then, now} {
-		query := object{"as_of": before.at("/as_of"), "data_cut": before.at("/data_cut")}
-		again := s.post("/v1/experiments/mailing/reports", query).is(http.StatusCreated)
-		for _, part := range []string{"/customers", "/health", "/metrics", "/verdict", "/warnings", "/data_cut", "/as_of"} {
-			if diff := cmp.Diff(before.at(part), again.at(part)); diff != "" {
-				t.Errorf("%s is not what it was (-then +again):\n%s", part, diff)
-			}
-		}
-	}
+	s.recomputed(then)
+	s.recomputed(now)
 	s.post("/v1/experiments/mailing/reports", object{"data_cut": 0}).is(http.StatusCreated).has(object{"/customers/plain": 0.0, "/metrics/0/arms/0/mean": nil})
 	for _, cut := range []int{-1, 1_000_000} {
 		s.post("/v1/experiments/mailing/reports", object{"data_cut": cut}).fails(http.StatusUnprocessableEntity, "unknown_data_cut", "/data_cut")
+	}
+}
+
+// recomputed asks for a report again, as of its time and data cut. What it answers is another
+// version, no look and no closing report; all else is the contract's "identical".
+func (s *system) recomputed(before *answer) {
+	s.t.Helper()
+	query := object{"as_of": before.at("/as_of"), "data_cut": before.at("/data_cut")}
+	again := s.post("/v1/experiments/mailing/reports", query).is(http.StatusCreated)
+	for _, part := range []string{
+		"/as_of", "/data_cut", "/information", "/final", "/customers", "/looks", "/health", "/metrics", "/verdict", "/warnings",
+	} {
+		if diff := cmp.Diff(before.at(part), again.at(part)); diff != "" {
+			s.t.Errorf("%s of version %v is not what it was (-then +again):\n%s", part, before.at("/version"), diff)
+		}
+	}
+}
+
+// TestALookAgain: a look that came too early and spent nothing, one that decides, and the closing
+// report after it are computed again as they were, whatever came in since.
+func TestALookAgain(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(mailing, object{
+		"plan":   object{"method": "group_sequential", "planned_customers": 200},
+		"policy": object{"min_days": 63, "min_customers": 2}, // everybody came 59.5 days ago
+	}))
+	s.enrolled(decisive())
+	s.run("analyze")
+	early := s.get("/v1/experiments/mailing/report").has(object{"/look": 1.0, "/looks": nil, "/verdict/reasons/0/code": "min_days"})
+	s.pass(4 * day)
+	s.run("analyze")
+	s.run("decide")
+	look := s.get("/v1/experiments/mailing/report").has(object{"/look": 2.0, "/verdict/action": "promote", "/verdict/reasons/0/code": "primary_improved"})
+	s.pass(time.Hour)
+	s.run("analyze")
+	closing := s.get("/v1/experiments/mailing/report").has(object{"/closing": true, "/look": nil, "/verdict/reasons/0/code": "concluded"})
+	s.pass(time.Hour)
+	for _, before := range []*answer{early, look, closing} {
+		s.recomputed(before)
 	}
 }
 

@@ -47,6 +47,14 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 			return nil, err
 		}
 	}
+	occasion := sitting{asOf: at, last: last, over: x.ConcludedAt != nil && at.After(*x.ConcludedAt)}
+	if last.at(at, q.DataCut) {
+		// The same look again, on the same occasion: one that has spent nothing is not among the looks.
+		occasion.look = true
+		if occasion.last, err = notFoundIsNil(e.store.LatestLook(ctx, key, at.Add(-time.Microsecond))); err != nil {
+			return nil, err
+		}
+	}
 	v := View{AsOf: at, DataCut: q.DataCut, Segment: q.Segment}
 	if v.Segment == SegmentObjective {
 		v.Segment = ""
@@ -58,7 +66,7 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 	if q.Segment == SegmentObjective {
 		totals.name(string(x.Objective))
 	}
-	r, c, err := e.inform(ctx, x, totals, sitting{asOf: at, last: last})
+	r, c, err := e.inform(ctx, x, totals, occasion)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +74,11 @@ func (e *Engine) Analyze(ctx context.Context, key ExperimentKey, q ReportQuery) 
 		r.SegmentBy, r.Segments = q.Segment, c.segments(totals)
 	}
 	return r, e.store.SaveReport(ctx, r, nil)
+}
+
+// at: the report is of this time and this data cut.
+func (r *Report) at(asOf time.Time, cut *int64) bool {
+	return r != nil && cut != nil && r.DataCut == *cut && r.AsOf.Equal(asOf)
 }
 
 // stoppedThen takes the arms back into the experiment that were stopped for harm after a time,
@@ -140,7 +153,7 @@ type sitting struct {
 	noP  bool    // leave out the p-values that decide nothing and take long to find
 	// promoted: the winner is out, and all that is asked is whether it harms.
 	promoted bool
-	closing  bool // all is decided, and everybody has matured
+	over     bool // the test is concluded: all is decided
 	// evidence is what the ledger says of the health; nil says that nothing is wrong.
 	evidence *Evidence
 	// past are the tests before that luck is told from; nil says nothing of luck.
@@ -149,7 +162,8 @@ type sitting struct {
 
 // reportOn judges sums.
 func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *caseFile) {
-	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First, promoted: s.promoted, closing: s.closing}
+	c := &caseFile{experiment: x, asOf: s.asOf, first: totals.First, promoted: s.promoted, over: s.over}
+	c.matured = s.over && !s.asOf.Before(x.maturesAt(totals))
 	r := &Report{
 		Experiment: x.Key, AsOf: s.asOf.UTC(), ComputedAt: e.now().UTC(), DataCut: totals.DataCut,
 		Method: x.Plan.Method, Alpha: x.Plan.Alpha, Customers: totals.customers(x), Warnings: []string{},

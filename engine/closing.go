@@ -58,7 +58,7 @@ func (e *Engine) close(ctx context.Context, x *Experiment) (closed int, err erro
 		past.Effects = x.past(newest)
 		return 0, e.store.KeepPastTest(ctx, past, at)
 	}
-	r, _, err := e.inform(ctx, x, totals, sitting{asOf: now, last: last, closing: true})
+	r, _, err := e.inform(ctx, x, totals, sitting{asOf: now, last: last, over: true})
 	if err != nil {
 		return 0, err
 	}
@@ -67,8 +67,8 @@ func (e *Engine) close(ctx context.Context, x *Experiment) (closed int, err erro
 	return 1, e.store.CloseExperiment(ctx, r, past)
 }
 
-// settled is the verdict of a closing report: what was decided, and what it looks like now. The
-// difference has shrunk or grown since, and nothing follows from that.
+// settled is the verdict of a report as of a time after the conclusion: what was decided, and what
+// it looks like now. The difference has shrunk or grown since, and nothing follows from that.
 func (c *caseFile) settled() Verdict {
 	x := c.experiment
 	action := map[Outcome]DecisionAction{
@@ -88,8 +88,12 @@ func (c *caseFile) settled() Verdict {
 	if x.Winner != "" {
 		outcome += " (" + string(x.Winner) + ")"
 	}
-	return c.says(action, x.Winner, "concluded", "the test was concluded on %s: %s. Now that everybody has matured: %s",
-		x.ConcludedAt.UTC().Format(time.DateOnly), outcome, strings.Join(parts, "; "))
+	since := "So far"
+	if c.matured {
+		since = "Now that everybody has matured"
+	}
+	return c.says(action, x.Winner, "concluded", "the test was concluded on %s: %s. %s: %s",
+		x.ConcludedAt.UTC().Format(time.DateOnly), outcome, since, strings.Join(parts, "; "))
 }
 
 // maturesAt is when everybody who was enrolled counts in every metric; of a test without

@@ -15,7 +15,8 @@ type caseFile struct {
 	asOf       time.Time
 	first      *time.Time // first enrolment
 	promoted   bool       // all that is asked is whether the winner harms
-	closing    bool       // all is decided
+	over       bool       // all is decided
+	matured    bool       // and everybody counts in every metric
 	healthy    bool
 	unhealthy  []Reason // what is wrong, in words
 	// contaminated is why promotion waits for a person, "" for nothing.
@@ -37,7 +38,7 @@ const (
 
 // verdict applies the rules and says what keeps the engine from acting on them.
 func (c *caseFile) verdict(r *Report) Verdict {
-	if c.closing {
+	if c.over {
 		return c.settled()
 	}
 	v := c.rules()
