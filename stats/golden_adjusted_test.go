@@ -76,7 +76,7 @@ var cupedMethods = map[string]goldenMethod{
 		l := stats.LinAdjusted(in.floats("y"), in.floats("x"), in.floats("w"))
 		a := stats.AncovaAdjusted(in.floats("y"), in.floats("x"), in.floats("w"))
 		return outputs{
-			"lin_est": l.Effect, "lin_hc2_se": l.HC2, "lin_hc3_se": l.HC3,
+			"status": status(l.Warning), "lin_est": l.Effect, "lin_hc2_se": l.HC2, "lin_hc3_se": l.HC3,
 			"ancova_est": a.Effect, "ancova_hc2_se": a.HC2, "ancova_hc3_se": a.HC3,
 		}
 	},
@@ -137,6 +137,9 @@ var winsorizeMethods = map[string]goldenMethod{
 	},
 	"absolute": func(in inputs) any {
 		c := stats.Caps{Lower: math.Inf(-1), Upper: in.f("upper")}
+		if in.has("lower") {
+			c.Lower = in.f("lower")
+		}
 		return outputs{"arm1": capped(c, in.floats("x1")), "arm2": capped(c, in.floats("x2"))}
 	},
 	"quantile": func(in inputs) any {
@@ -227,7 +230,10 @@ var lookMethods = map[string]goldenMethod{
 			if row[1] < c.f("H") {
 				continue
 			}
-			value := min(row[2], c.f("cap"))
+			value := row[2]
+			if c.has("cap") {
+				value = min(value, c.f("cap"))
+			}
 			y[k], x[k] = append(y[k], value), append(x[k], row[3])
 			if value > 0 {
 				arms[k].Payers++

@@ -33,7 +33,7 @@ var groupMethods = map[string]goldenMethod{
 		}
 		c := stats.CrossingProbabilities(in.floats("info_times"), in.floats("upper"), lower, in.f("drift"))
 		o := outputs{
-			"p_upper": c.Upper, "p_lower": c.Lower,
+			"status": status(c.Warning), "p_upper": c.Upper, "p_lower": c.Lower,
 			"power_upper": c.Power, "expected_information": c.ExpectedInformation,
 		}
 		if lower == nil {
@@ -60,7 +60,7 @@ var groupMethods = map[string]goldenMethod{
 		}
 		r := plan.Inflation(in.f("power"))
 		return outputs{
-			"drift": r.Drift, "inflation": r.Factor, "expected_information_alt": r.ExpectedInformation,
+			"status": status(r.Warning), "drift": r.Drift, "inflation": r.Factor, "expected_information_alt": r.ExpectedInformation,
 		}
 	},
 	"futility_nonbinding": func(in inputs) any {
@@ -68,24 +68,24 @@ var groupMethods = map[string]goldenMethod{
 			Spending: in.spending(""), Alpha: in.f("alpha_side"), Times: in.floats("info_times"),
 		}
 		r := plan.NonBindingFutility(in.spending("beta_"), in.f("beta"))
-		return outputs{"upper": r.Upper, "lower": r.Lower, "drift": r.Drift}
+		return outputs{"status": status(r.Warning), "upper": r.Upper, "lower": r.Lower, "drift": r.Drift}
 	},
 	"stagewise": func(in inputs) any {
 		plan := stats.Plan{Spending: in.spending(""), Alpha: in.f("alpha_side")}
 		r := plan.Stagewise(in.floats("information"), int(in.i("look")), in.f("z"), in.f("conf_level"))
 		return outputs{
-			"p_value_one_sided": r.P, "median_unbiased": r.MedianUnbiased,
+			"status": status(r.Warning), "p_value_one_sided": r.P, "median_unbiased": r.MedianUnbiased,
 			"ci_lower": r.CI.Lower, "ci_upper": r.CI.Upper, "naive": r.Naive,
 		}
 	},
 	"repeated_p": func(in inputs) any {
 		plan := stats.Plan{Spending: in.spending(""), TwoSided: true, Times: in.floats("info_times")}
-		p, _ := plan.RepeatedP(int(in.i("look")), in.f("z"))
-		return outputs{"repeated_p_one_sided": p}
+		p, w := plan.RepeatedP(int(in.i("look")), in.f("z"))
+		return outputs{"status": status(w), "repeated_p_one_sided": p}
 	},
 	"independent_increments": func(in inputs) any {
 		r := stats.IndependentIncrements(in.floats("estimates"), in.matrix("cov"))
-		return outputs{"estimates": r.Estimates, "variances": r.Variances, "information": r.Information}
+		return outputs{"status": status(r.Warning), "estimates": r.Estimates, "variances": r.Variances, "information": r.Information}
 	},
 }
 

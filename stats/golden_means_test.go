@@ -54,7 +54,7 @@ var meanMethods = map[string]goldenMethod{
 	"decision_se": func(in inputs) any {
 		a, b := armOf(in.i("n1"), 0, in.f("var1")), armOf(in.i("n2"), 0, in.f("var2"))
 		e := stats.MeanErrors(a, b)
-		return outputs{"se_welch": e.Welch, "se_pooled": e.Pooled, "se_decision": e.Decision}
+		return outputs{"status": status(e.Warning), "se_welch": e.Welch, "se_pooled": e.Pooled, "se_decision": e.Decision}
 	},
 }
 
@@ -64,8 +64,17 @@ func (in inputs) arm(suffix string) stats.Moments {
 	return armOf(in.i("n"+suffix), in.f("mean"+suffix), in.f("var"+suffix))
 }
 
+// armOf returns the moments of an arm, whose variance may be null when it has
+// fewer than two customers.
 func armOf(n int64, mean, variance float64) stats.Moments {
-	return stats.Moments{N: n, Mean: mean, M2: variance * max(0, float64(n-1))}
+	m := stats.Moments{N: n, Mean: mean}
+	if n > 1 {
+		m.M2 = variance * float64(n-1)
+	}
+	if n == 0 {
+		m.Mean = 0
+	}
+	return m
 }
 
 func (in inputs) test() stats.Test {

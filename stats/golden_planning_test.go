@@ -9,11 +9,11 @@ import (
 var powerMethods = map[string]goldenMethod{
 	"means_z": func(in inputs) any {
 		p := stats.MeanPower(in.design(), in.f("delta"), in.f("alpha"), in.alternative())
-		return outputs{"power": p.Power}
+		return outputs{"status": status(p.Warning), "power": p.Power}
 	},
 	"mde_z": func(in inputs) any {
-		mde, _ := stats.MinimalEffect(in.design(), in.f("alpha"), in.f("power"))
-		return outputs{"mde": mde}
+		mde, w := stats.MinimalEffect(in.design(), in.f("alpha"), in.f("power"))
+		return outputs{"status": status(w), "mde": mde}
 	},
 	"n_means_z": func(in inputs) any {
 		return sampleSize(stats.MeanSampleSize(in.f("delta"), in.f("sd1"), in.f("sd2"),
@@ -30,20 +30,23 @@ var powerMethods = map[string]goldenMethod{
 	},
 	"means_t": func(in inputs) any {
 		p := stats.StudentPower(in.f("n1"), in.f("n2"), in.f("delta"), in.f("sd"), in.f("alpha"))
-		return outputs{"power": p.Power}
+		return outputs{"status": status(p.Warning), "power": p.Power}
 	},
 	"props": func(in inputs) any {
 		p := stats.PowerOfProportions(in.f("n1"), in.f("n2"), in.f("p1"), in.f("p2"), in.f("alpha"))
-		return outputs{"power_unpooled": p.Unpooled, "power_pooled": p.Pooled, "power_arcsine": p.Arcsine}
+		return outputs{
+			"status": status(p.Warning), "power_unpooled": p.Unpooled,
+			"power_pooled": p.Pooled, "power_arcsine": p.Arcsine,
+		}
 	},
 	"cs_power": func(in inputs) any {
 		u := in.f("n") * stats.Rho2(in.f("alpha"), in.f("n_opt"))
 		p := stats.PowerOfSequence(in.f("delta"), in.f("se"), u, in.f("alpha"))
-		return outputs{"critical_z": p.CriticalZ, "power_at_look": p.Power}
+		return outputs{"status": status(p.Warning), "critical_z": p.CriticalZ, "power_at_look": p.Power}
 	},
 	"relative_mean": func(in inputs) any {
 		p := stats.LiftPower(in.design(), in.f("mean1"), in.f("relative_effect"), in.f("alpha"))
-		return outputs{"power": p.Power}
+		return outputs{"status": status(p.Warning), "power": p.Power}
 	},
 }
 

@@ -58,7 +58,7 @@ var sequenceMethods = map[string]goldenMethod{
 		g := stats.OneSidedSequence(in.estimate(), u, in.f("alpha"), in.f("null"), stats.Greater)
 		l := stats.OneSidedSequence(in.estimate(), u, in.f("alpha"), in.f("null"), stats.Less)
 		return outputs{
-			"half_width": g.HalfWidth, "log_e_greater": g.LogE, "p_greater": g.P,
+			"status": status(g.Warning), "half_width": g.HalfWidth, "log_e_greater": g.LogE, "p_greater": g.P,
 			"log_e_less": l.LogE, "p_less": l.P,
 		}
 	},

@@ -338,5 +338,8 @@ func status(w stats.Warning) string {
 	if w == stats.TooFewCustomers || w == stats.ZeroVariance || w == stats.NoEvents {
 		return "degenerate"
 	}
+	if w == stats.BeyondFollowUp {
+		return "tau_beyond_follow_up"
+	}
 	return w.String()
 }

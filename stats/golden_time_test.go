@@ -11,7 +11,7 @@ import (
 var survivalMethods = map[string]goldenMethod{
 	"km": func(in inputs) any {
 		c := survival.KaplanMeier(in.table(), in.intervalType(), in.f("conf_level"))
-		o := outputs{"median": c.Median}
+		o := outputs{"status": status(c.Warning), "median": c.Median}
 		var time, surv, se, lower, upper, hazard, seHazard []float64
 		var risk, events, censored []int
 		for _, p := range c.Points {
@@ -49,23 +49,19 @@ var survivalMethods = map[string]goldenMethod{
 			mean, meanSE = append(mean, m.Mean), append(meanSE, m.SE)
 		}
 		return outputs{
-			"n_risk": risk, "surv": surv, "std_err": se, "ci_lower": lower, "ci_upper": upper,
+			"status": status(c.Warning), "n_risk": risk, "surv": surv, "std_err": se, "ci_lower": lower, "ci_upper": upper,
 			"rmst": mean, "rmst_se": meanSE,
 		}
 	},
 	"rmst": func(in inputs) any {
 		m := in.table().RestrictedMean(in.f("tau"))
-		o := outputs{"status": status(m.Warning), "rmst": m.Mean, "se": m.SE}
-		if m.Warning == stats.BeyondFollowUp {
-			o["status"] = "tau_beyond_follow_up"
-		}
-		return o
+		return outputs{"status": status(m.Warning), "rmst": m.Mean, "se": m.SE}
 	},
 	"rmst_diff": func(in inputs) any {
 		g := in.groups("time", "event", "group", nil)
 		c := survival.CompareMeans(g[0], g[1], in.f("tau"), in.f("conf_level"))
 		return outputs{
-			"rmst1": c.Control.Mean, "se1": c.Control.SE, "rmst2": c.Treatment.Mean, "se2": c.Treatment.SE,
+			"status": status(c.Warning), "rmst1": c.Control.Mean, "se1": c.Control.SE, "rmst2": c.Treatment.Mean, "se2": c.Treatment.SE,
 			"diff": c.Diff, "se": c.SE, "z": c.Z, "p_value": c.P, "ci_lower": c.CI.Lower, "ci_upper": c.CI.Upper,
 			"ratio": c.Ratio, "ratio_lower": c.RatioCI.Lower, "ratio_upper": c.RatioCI.Upper,
 		}
@@ -74,7 +70,7 @@ var survivalMethods = map[string]goldenMethod{
 		g := in.groups("time", "event", "group", nil)
 		c := survival.CompareShares(g[0], g[1], in.f("t"), in.f("conf_level"))
 		return outputs{
-			"surv1": c.Control, "surv2": c.Treatment, "diff": c.Diff, "se": c.SE, "z": c.Z, "p_value": c.P,
+			"status": status(c.Warning), "surv1": c.Control, "surv2": c.Treatment, "diff": c.Diff, "se": c.SE, "z": c.Z, "p_value": c.P,
 			"ci_lower": c.CI.Lower, "ci_upper": c.CI.Upper, "cloglog_z": c.CloglogZ, "cloglog_p": c.CloglogP,
 		}
 	},
@@ -96,7 +92,7 @@ var survivalMethods = map[string]goldenMethod{
 		}
 		c := survival.Cox(in.floats("time"), in.events(), in.floats("x"), ties)
 		return outputs{
-			"coef": c.Coef, "se": c.SE, "hr": c.HazardRatio, "hr_lower": c.CI.Lower, "hr_upper": c.CI.Upper,
+			"status": status(c.Warning), "coef": c.Coef, "se": c.SE, "hr": c.HazardRatio, "hr_lower": c.CI.Lower, "hr_upper": c.CI.Upper,
 			"z": c.Z, "p_wald": c.P, "loglik0": c.LogLik0, "loglik1": c.LogLik1,
 			"score_chi2": c.ScoreChi2, "lr_chi2": c.LRChi2,
 		}
@@ -168,8 +164,10 @@ var ltvMethods = map[string]goldenMethod{
 		return outputs{"status": status(v.Warning), "mcf": v.Mean, "se": v.SE}
 	},
 	"matured": func(in inputs) any {
-		m, _ := ltv.Matured(in.valueArm(), in.f("H"))
-		return momentOutputs(m)
+		m, w := ltv.Matured(in.valueArm(), in.f("H"))
+		o := momentOutputs(m)
+		o["status"] = status(w)
+		return o
 	},
 	"mcf_diff": func(in inputs) any {
 		c := ltv.Compare(in.object("arm1").valueArm(), in.object("arm2").valueArm(), in.f("H"), in.f("conf_level"))
@@ -181,13 +179,13 @@ var ltvMethods = map[string]goldenMethod{
 	},
 	"discounted_rmst": func(in inputs) any {
 		m := in.table().DiscountedMean(in.f("tau"), in.f("delta"))
-		return outputs{"value": m.Mean, "se": m.SE}
+		return outputs{"status": status(m.Warning), "value": m.Mean, "se": m.SE}
 	},
 	"surrogate_index": func(in inputs) any {
 		s := stats.SurrogateIndex(in.matrix("history_s"), in.floats("history_y"),
 			in.matrix("control_s"), in.matrix("treatment_s"), in.f("bias_sd"))
 		return outputs{
-			"beta": s.Beta, "effect": s.Effect, "se_sampling": s.SESampling, "se_model": s.SEModel,
+			"status": status(s.Warning), "beta": s.Beta, "effect": s.Effect, "se_sampling": s.SESampling, "se_model": s.SEModel,
 			"se_total": s.SETotal, "z": s.Z, "p_value": s.P,
 		}
 	},

@@ -67,7 +67,8 @@ func KaplanMeier(t Table, kind IntervalType, level float64) Curve {
 			p.SE = math.NaN()
 		}
 		c.Points = append(c.Points, p)
-		if math.IsNaN(c.Median) && p.Survival <= 0.5 {
+		// A product of fractions that is exactly 1/2 may round to a little more.
+		if math.IsNaN(c.Median) && p.Survival <= 0.5+1e-11 {
 			c.Median = p.Time
 		}
 		return true
