@@ -180,15 +180,21 @@ func StudentISF(q, df float64) float64 {
 	for range 200 {
 		t := math.Exp(u)
 		_, log := studentTail(t, df)
+		if u == largestLog && log > target {
+			return math.Inf(1) // beyond the largest float64
+		}
 		slope := math.Exp(studentLogDensity(t, df) + u - log) // -d log/du
 		step := (log - target) / slope
-		u += step
-		if math.Abs(step) < 1e-15*max(1, math.Abs(u)) || notFinite(u) {
+		u = min(u+step, largestLog)
+		if math.Abs(step) < 1e-15*max(1, math.Abs(u)) {
 			break
 		}
 	}
 	return math.Exp(u)
 }
+
+// largestLog is the logarithm of nearly the largest float64.
+const largestLog = 709
 
 // cornishFisher returns the t of as much upper tail as w has under the normal
 // distribution, from 1/df. For df ≥ 1000 and w² ≤ df/1000 the terms left out are
