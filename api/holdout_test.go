@@ -62,6 +62,14 @@ func TestHoldouts(t *testing.T) {
 	ask(out, "welcome-email").has(object{"/reason": "promoted"})
 	ask(in, "welcome-email").has(object{"/reason": "held_out", "/content": object{"from": "welcome-email"}})
 	ask(in, "later").has(object{"/reason": "held_out", "/content": "later"})
+	// Also where a touchpoint is younger than the holdout, and the promotion is over at once.
+	s.running(and(welcomeTone, object{"key": "later-still", "touchpoints": []any{"later"}, "audience": "", "variants": []any{
+		object{"key": "control", "control": true, "weight": 1}, object{"key": "warm", "weight": 1, "content": object{"later": "won"}},
+	}}))
+	s.post("/v1/experiments/later-still/promote", `{"variant": "warm"}`).is(http.StatusOK)
+	ask(out, "later").has(object{"/reason": "promoted", "/content": "won"})
+	ask(in, "later").has(object{"/reason": "held_out", "/content": "later"})
+	ask(in, "welcome-email").has(object{"/reason": "held_out", "/content": object{"from": "welcome-email"}})
 }
 
 func TestHoldoutsRefuse(t *testing.T) {

@@ -200,15 +200,8 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err := saveExperiment(ctx, tx, c.Experiment); err != nil {
 			return err
 		}
-		for key, t := range c.Touchpoints {
-			if was := before[key]; string(t.Content) == string(was.Content) && t.PromotedBy == was.PromotedBy {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `
-				UPDATE touchpoints SET content = $2, promoted_by = nullif($3, ''), updated_at = $4 WHERE key = $1`,
-				key, []byte(t.Content), string(t.PromotedBy), c.Experiment.UpdatedAt); err != nil {
-				return err
-			}
+		if err := saveContents(ctx, tx, c, before); err != nil {
+			return err
 		}
 		if err := savePromotions(ctx, tx, c); err != nil {
 			return err
@@ -225,6 +218,27 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		}
 		return record(ctx, tx, c.Experiment.UpdatedAt, c.Entry(was))
 	})
+}
+
+// saveContents writes what a change has made of its touchpoints.
+func saveContents(ctx context.Context, tx *sqlx.Tx, c *engine.Change, before map[engine.TouchpointKey]engine.Touchpoint) error {
+	for key, t := range c.Touchpoints {
+		was := before[key]
+		if string(t.Content) == string(was.Content) && t.PromotedBy == was.PromotedBy {
+			continue
+		}
+		if was.PromotedBy == "" {
+			if err := holdContent(ctx, tx, key, was.Content); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE touchpoints SET content = $2, promoted_by = nullif($3, ''), updated_at = $4 WHERE key = $1`,
+			key, []byte(t.Content), string(t.PromotedBy), c.Experiment.UpdatedAt); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func loadChange(ctx context.Context, tx *sqlx.Tx, key engine.ExperimentKey) (*engine.Change, error) {

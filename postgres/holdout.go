@@ -57,6 +57,16 @@ func (s *Store) PutHoldout(ctx context.Context, h *engine.Holdout) (created bool
 	return created, err
 }
 
+// holdContent keeps what a touchpoint served before its first promotion for the holdouts that
+// are older than it.
+func holdContent(ctx context.Context, tx *sqlx.Tx, key engine.TouchpointKey, content json.RawMessage) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE holdouts SET contents = (SELECT json_object_agg(key, value) FROM (
+			SELECT key, value FROM json_each(contents) UNION ALL SELECT CAST($1 AS text), CAST($2 AS json)) AS both_of_them)
+		WHERE contents -> CAST($1 AS text) IS NULL`, key, []byte(content))
+	return err
+}
+
 // Holdout implements engine.Catalogue.
 func (s *Store) Holdout(ctx context.Context, key engine.HoldoutKey) (*engine.Holdout, error) {
 	var r holdoutRow
