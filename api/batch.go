@@ -256,7 +256,7 @@ func (j *eventJSON) event() (engine.Event, error) {
 	default:
 		properties, ok := engine.CanonicalObject(j.Properties)
 		if !ok {
-			return e, engine.Errorf(engine.KindInvalid, "invalid_properties", "properties must be an object")
+			return e, engine.Errorf(engine.KindInvalid, "invalid_properties", "properties must be an object whose numbers are in the range of a double")
 		}
 		if string(properties) != "{}" {
 			e.Properties = properties

@@ -127,6 +127,8 @@ var rejected = map[string]struct {
 	"bad touchpoint":      {and(order, object{"touchpoint": "a b"}), "invalid_touchpoint"},
 	"properties a list":   {and(order, object{"properties": []any{}}), "invalid_properties"},
 	"properties a text":   {and(order, object{"properties": "x"}), "invalid_properties"},
+	"1e140000 within":     {raw(`{"id":"o-1","customer":"c","type":"x","occurred_at":"2026-03-01T10:00:00Z","properties":{"x":[1e140000]}}`), "invalid_properties"},
+	"1e-400 within":       {raw(`{"id":"o-1","customer":"c","type":"x","occurred_at":"2026-03-01T10:00:00Z","properties":{"x":{"y":1e-400}}}`), "invalid_properties"},
 	"large properties":    {and(order, object{"properties": object{"x": text(16 << 10)}}), "properties_too_large"},
 	"deep properties":     {raw(`{"id":"o-1","customer":"c","type":"x","occurred_at":"2026-03-01T10:00:00Z","properties":{"x":` + nested(100) + `}}`), "too_deep"},
 	"a NUL":               {raw(`{"id":"o-1\u0000","customer":"c","type":"x","occurred_at":"2026-03-01T10:00:00Z"}`), "nul_character"},

@@ -168,12 +168,12 @@ func (x *Exposure) validate(now time.Time) error {
 }
 
 // CanonicalObject writes a JSON object with sorted keys and exact numbers, or answers
-// false when raw is not an object.
+// false when raw is not an object, or has a number beyond the range of a double.
 func CanonicalObject(raw []byte) (json.RawMessage, bool) {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	if err := d.Decode(&object); err != nil || object == nil {
+	if err := d.Decode(&object); err != nil || object == nil || !doubles(object) {
 		return nil, false
 	}
 	canonical, err := json.Marshal(object)
