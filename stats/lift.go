@@ -203,7 +203,9 @@ type ShownLift struct {
 // normal critical value: the interval of [LiftLog]; that of [Fieller] when
 // G > 0.05 or when the treatment mean is not positive; and none, with
 // [UncertainBaseline], when G ≥ 1. A baseline that is not positive has no
-// relative effect and warns [ZeroBaseline].
+// relative effect and warns [ZeroBaseline]. A treatment of nothing but zeros
+// is a lift of -100 % without an interval and warns [NoEvents]: its error
+// is not zero, it is not known.
 func ShowLift(control, treatment Estimate, level float64) ShownLift {
 	nan := math.NaN()
 	set := Fieller(control, treatment, level, math.Inf(1))
@@ -212,6 +214,9 @@ func ShowLift(control, treatment Estimate, level float64) ShownLift {
 	}
 	if set.Warning != NoWarning {
 		return ShownLift{Lift: nan, CI: Interval{nan, nan}, Warning: set.Warning}
+	}
+	if treatment == (Estimate{}) {
+		return ShownLift{Lift: -1, CI: Interval{nan, nan}, Method: ByFieller, Warning: NoEvents}
 	}
 	if set.G <= 0.05 && treatment.Value > 0 {
 		l := LiftLog(control, treatment, level, math.Inf(1))
