@@ -165,7 +165,11 @@ func TestALookAgain(t *testing.T) {
 	look := s.get("/v1/experiments/mailing/report").has(object{"/look": 2.0, "/verdict/action": "promote", "/verdict/reasons/0/code": "primary_improved"})
 	s.pass(time.Hour)
 	s.run("analyze")
-	closing := s.get("/v1/experiments/mailing/report").has(object{"/closing": true, "/look": nil, "/verdict/reasons/0/code": "concluded"})
+	closing := s.get("/v1/experiments/mailing/report").has(object{
+		"/closing": true, "/look": nil,
+		"/verdict/action": "promote", "/verdict/variant": "warm",
+		"/verdict/reasons/0/code": "concluded", "/verdict/reasons/1/code": "primary_improved",
+	})
 	s.pass(time.Hour)
 	for _, before := range []*answer{early, look, closing} {
 		s.recomputed(before)

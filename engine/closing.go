@@ -68,15 +68,16 @@ func (e *Engine) close(ctx context.Context, x *Experiment) (closed int, err erro
 }
 
 // settled is the verdict of a report as of a time after the conclusion: what was decided, and what
-// it looks like now. The difference has shrunk or grown since, and nothing follows from that.
+// it looks like now. The difference has shrunk or grown since, and nothing follows from that. Where
+// a winner would still win, the reasons are told.
 func (c *caseFile) settled() Verdict {
 	x := c.experiment
-	action := map[Outcome]DecisionAction{
+	variant, action := x.Winner, map[Outcome]DecisionAction{
 		OutcomePromoted: ActionPromote, OutcomeRolledBack: ActionRollback, OutcomeStopped: ActionKeepControl,
 		OutcomeKeptControl: ActionKeepControl, OutcomeInconclusive: ActionKeepControl,
 	}[x.Outcome]
 	if len(x.Stopped) > 0 && x.Outcome == OutcomeStopped {
-		action = ActionStopHarm
+		variant, action = x.Stopped[len(x.Stopped)-1], ActionStopHarm
 	}
 	var parts []string
 	for _, a := range c.assessments {
@@ -92,8 +93,12 @@ func (c *caseFile) settled() Verdict {
 	if c.matured {
 		since = "Now that everybody has matured"
 	}
-	return c.says(action, x.Winner, "concluded", "the test was concluded on %s: %s. %s: %s",
+	v := c.says(action, variant, "concluded", "the test was concluded on %s: %s. %s: %s",
 		x.ConcludedAt.UTC().Format(time.DateOnly), outcome, since, strings.Join(parts, "; "))
+	if now := c.rules(); x.Winner != "" && now.Action == action && now.Variant == x.Winner {
+		v.Reasons = append(v.Reasons, now.Reasons...)
+	}
+	return v
 }
 
 // maturesAt is when everybody who was enrolled counts in every metric; of a test without

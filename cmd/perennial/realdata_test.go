@@ -236,4 +236,9 @@ func TestCookieCats(t *testing.T) {
 			t.Errorf("by %s: %+v, want the later gate stopped for harm", method, r.Verdict)
 		}
 	}
+	// Asked for after the stop, a report says the same.
+	up.call("POST", "/v1/experiments/gate/reports", "", 201, &r)
+	if r.Look != nil || r.Verdict.Action != engine.ActionStopHarm || r.Verdict.Variant != "gate_40" {
+		t.Errorf("look %v, verdict %+v after the stop: want the later gate stopped for harm", r.Look, r.Verdict)
+	}
 }
