@@ -367,6 +367,10 @@ func TestFrozenPlan(t *testing.T) {
 	s.patch(at, object{"variants": variants}, ifMatch(etag)).is(http.StatusOK).has(object{
 		"/name": "Another name", "/traffic": 0.75, "/policy/mode": "manual", "/slots": []any{[]any{0.0, 7500.0}}, "/variants": variants,
 	})
+	// Of a concluded test the words may change and nothing that it was made of.
+	etag = s.post(at+"/stop", nil).is(http.StatusOK).header.Get("ETag")
+	s.patch(at, `{"traffic": 0.9}`, ifMatch(etag)).fails(http.StatusUnprocessableEntity, "plan_frozen", "/traffic")
+	s.patch(at, `{"name": "What we learnt"}`, ifMatch(etag)).is(http.StatusOK).has(object{"/traffic": 0.75})
 }
 
 // TestSlots: a test owns traffic × 10,000 slots of its layer, lowest free first; more

@@ -185,7 +185,7 @@ func (e *Engine) checkChange(ctx context.Context, x *Experiment, next *Spec) err
 		}
 	}
 	if x.Status != StatusDraft {
-		if err := next.checkFrozen(&x.Spec); err != nil {
+		if err := next.checkFrozen(x); err != nil {
 			return err
 		}
 		return next.Validate()

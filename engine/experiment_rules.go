@@ -228,8 +228,9 @@ func (m *Metrics) checkRoles(v *violations, metrics map[MetricKey]Metric) {
 }
 
 // checkFrozen compares a change of a started experiment with what is frozen: only the
-// name, the hypothesis, stricter limits and more traffic may change.
-func (s *Spec) checkFrozen(old *Spec) error {
+// name, the hypothesis, stricter limits and, until it is concluded, more traffic may change.
+func (s *Spec) checkFrozen(x *Experiment) error {
+	old := &x.Spec
 	var v violations
 	frozen := func(pointer string, same bool) {
 		if !same {
@@ -251,6 +252,9 @@ func (s *Spec) checkFrozen(old *Spec) error {
 	frozen("/plan", s.Plan == old.Plan)
 	if s.Traffic.LessThan(old.Traffic) {
 		v.addCode("plan_frozen", "/traffic", "may only grow after the start")
+	}
+	if x.Status == StatusConcluded && s.Traffic.GreaterThan(old.Traffic) {
+		v.addCode("plan_frozen", "/traffic", "is frozen since the experiment was concluded: nobody is enrolled any more")
 	}
 	p, q := &s.Policy, &old.Policy
 	strictness := map[Mode]int{ModeAuto: 0, ModeApprove: 1, ModeManual: 2}

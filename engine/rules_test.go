@@ -305,7 +305,7 @@ func TestFrozen(t *testing.T) {
 			}
 			old, next := started(), started()
 			tt.change(&next)
-			err := next.checkFrozen(&old)
+			err := next.checkFrozen(&Experiment{Spec: old, Status: StatusRunning})
 			if diff := cmp.Diff(tt.want, pointers(err)); diff != "" {
 				t.Errorf("fields (-want +got):\n%s", diff)
 			}
