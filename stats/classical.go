@@ -36,10 +36,12 @@ func WangTsiatis(looks int, alpha, delta float64) ClassicalBoundaries {
 		}
 		return upper, lower
 	}
+	// With Δ above 1/2 the boundaries rise to the last one.
+	widest := max(1, math.Pow(float64(looks), delta-0.5))
 	c, ok := findRoot(func(c float64) float64 {
 		upper, lower := bounds(c)
 		return math.Log(2 * CrossingProbabilities(times, upper, lower, 0).Power / alpha)
-	}, 0.5*NormalISF(alpha/2), NormalISF(alpha/2/float64(looks))+2)
+	}, 0.5*NormalISF(alpha/2), (NormalISF(alpha/2/float64(looks))+2)*widest)
 	if !ok {
 		return ClassicalBoundaries{Constant: math.NaN(), Warning: NoConvergence}
 	}

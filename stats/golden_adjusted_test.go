@@ -19,13 +19,19 @@ var ratioMethods = map[string]goldenMethod{
 }
 
 func ratio(r stats.RatioComparison) outputs {
-	o := comparison(r.Comparison, "z")
-	if r.Warning == stats.ZeroBaseline {
-		o["status"] = "degenerate"
-	}
+	o := ratioOutputs(r.Comparison)
 	o["ratio1"], o["se1"] = r.Control.Value, r.Control.SE
 	o["ratio2"], o["se2"] = r.Treatment.Value, r.Treatment.SE
 	o["df_welch"] = r.DFWelch
+	return o
+}
+
+// ratioOutputs has no status of its own for a denominator of zero.
+func ratioOutputs(c stats.Comparison) outputs {
+	o := comparison(c, "z")
+	if c.Warning == stats.ZeroBaseline {
+		o["status"] = "degenerate"
+	}
 	return o
 }
 
@@ -63,7 +69,7 @@ var cupedMethods = map[string]goldenMethod{
 				in.floats("m"+arm+"_pre"), in.floats("d"+arm+"_pre"))
 		}
 		c := stats.RatioCuped(rows("1"), rows("2"), stats.Test{Level: 0.95})
-		o := comparison(c.Comparison, "z")
+		o := ratioOutputs(c.Comparison)
 		o["theta"], o["variance_ratio"] = c.Theta, c.VarianceRatio
 		return o
 	},
