@@ -190,8 +190,13 @@ func (a *assessment) comparison(j judge) Comparison {
 	// The lift's interval stands at the same critical value as that of the difference.
 	half := (a.interval.Upper - a.interval.Lower) / 2 / math.Hypot(a.control.moments.SE(), a.treatment.moments.SE())
 	level := 1 - 2*stats.NormalSF(half)
-	lift := stats.ShowLift(a.control.moments.Estimate(), a.treatment.moments.Estimate(), min(level, 0.999_999_999))
+	control, treatment := a.control.moments.Estimate(), a.treatment.moments.Estimate()
+	lift := stats.ShowLift(control, treatment, min(level, 0.999_999_999))
 	c.Lift = number(lift.Lift)
+	if lift.Warning == stats.UncertainBaseline {
+		// Its limits are unbounded; the lift itself is told where it would be after a single look.
+		c.Lift = number(stats.ShowLift(control, treatment, 1-j.plan.Alpha).Lift)
+	}
 	// With very few customers the interval of the difference says next to nothing, and that of
 	// the lift nothing.
 	if level < 0.999_999_999 {

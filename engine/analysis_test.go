@@ -85,6 +85,35 @@ func TestNumbersOfAReport(t *testing.T) {
 	}
 }
 
+// Early in a sequence its limits reach so far that Fieller's g of docs/methods/relative-lift.md
+// is 1 or more, and the lift has no interval. With an error of control of 50·√20/√200 = 15.81,
+// g is 0.60 at the 1.96 of a single look, so 45 is told to be 12.5 % more than 40; with 28.28 it
+// is 1.92, and nothing relative is told. At the 4.09 of the sequence here (the formula of
+// docs/methods/confidence-sequence.md with u = 400 c/5000) it is 2.6 and 8.3.
+func TestALiftWithoutLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		sd   float64
+		want *float64
+	}{
+		{"told", 50 * math.Sqrt(20), new(0.125)},
+		{"not told", 400, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene()
+			s.arm("ltv", "control", 200, 40, tt.sd)
+			s.arm("ltv", "warm", 200, 45, tt.sd)
+			c := s.report().Metrics[0].Comparisons[0]
+			if diff := cmp.Diff(tt.want, c.Lift, cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+				t.Errorf("lift (-want +got):\n%s", diff)
+			}
+			if c.LiftInterval != [2]*float64{} || !slices.Contains(c.Warnings, "uncertain_baseline") {
+				t.Errorf("interval %s, warnings %v", mustJSON(c.LiftInterval), c.Warnings)
+			}
+		})
+	}
+}
+
 // The error that decides is the larger of Welch's and the pooled one (docs/methods/decision-error.md).
 func TestTheDecisionErrorIsTheLarger(t *testing.T) {
 	s := newScene()
