@@ -190,6 +190,46 @@ func TestRamp(t *testing.T) {
 	ask(back).has(object{"/reason": "assigned", "/experiment": "next"})
 }
 
+// TestRampKeepsTheArm: whom the ramp has not come to keeps what they had on every touchpoint of
+// the test, also where the winner has no content.
+func TestRampKeepsTheArm(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	x := s.running(and(welcomeTone, object{
+		"traffic": 1, "audience": "", "touchpoints": []string{"welcome-email", "welcome-web"}, "policy": object{"ramp": []float64{0.25, 1}},
+		"variants": []object{
+			{"key": "control", "control": true, "weight": 1},
+			{"key": "warm", "weight": 1, "content": object{"welcome-email": "warm"}},
+			{"key": "bright", "weight": 1, "content": object{"welcome-email": "bright", "welcome-web": "bright"}},
+		},
+	}))
+	both := func(customer string, want object) {
+		t.Helper()
+		for _, touchpoint := range []string{"welcome-email", "welcome-web"} {
+			s.post("/v1/assignments", object{"customer": customer, "touchpoint": touchpoint}).is(http.StatusOK).has(want)
+		}
+	}
+	salt := fmt.Sprint(x.at("/salt"))
+	kept := ""
+	for i := 0; kept == ""; i++ {
+		// The third of three equal arms, and a p behind the first step, by the contract.
+		customer := fmt.Sprintf("c%d", i)
+		if u32(salt, customer)*3>>32 == 2 && u32(salt+"/promotion", customer)*10_000>>32 >= 2500 {
+			kept = customer
+		}
+	}
+	bright := object{"/reason": "assigned", "/variant": "bright", "/content": "bright"}
+	both(kept, bright)
+	s.post("/v1/experiments/welcome-tone/promote", `{"variant": "warm"}`).is(http.StatusOK)
+	both(kept, bright)
+	s.pass(24 * time.Hour)
+	s.post("/v1/jobs/ramp/run", nil).is(http.StatusOK)
+	s.post("/v1/assignments", object{"customer": kept, "touchpoint": "welcome-email"}).has(object{"/reason": "promoted", "/content": "warm"})
+	s.post("/v1/assignments", object{"customer": kept, "touchpoint": "welcome-web"}).has(object{
+		"/reason": "default", "/content": object{"from": "welcome-web"},
+	})
+}
+
 // TestStartChecklist: it says why a start would be refused, and what is unwise, and starts nothing.
 func TestStartChecklist(t *testing.T) {
 	t.Parallel()

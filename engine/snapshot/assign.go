@@ -250,13 +250,19 @@ func (at *place) takes(c *Customer) bool {
 // there that the ramp has not brought to them yet. reason is why they are in no test.
 func (at *place) own(c *Customer, reason Reason) Answer {
 	for _, p := range at.promotions {
-		before, replaced := p.Before[at.Key]
-		if !replaced || p.Reached == assign.SlotCount {
+		if p.Reached == assign.SlotCount {
 			continue
 		}
 		n, arm := p.share(c)
 		if n < p.Reached {
 			continue
+		}
+		before, replaced := p.Before[at.Key]
+		switch {
+		case !replaced && arm == "":
+			continue
+		case !replaced: // the winner has no content here, and the arm they met may have one
+			before = Served{Content: at.Content, PromotedBy: at.PromotedBy, PromotedVariant: at.PromotedVariant}
 		}
 		answer := Answer{Content: before.Content, Experiment: before.PromotedBy, Variant: before.PromotedVariant, Reason: reason}
 		if before.PromotedBy != "" {
