@@ -100,11 +100,10 @@ func (m *PairMoments) adjust(theta, grandX float64) Moments {
 // residual returns the centred sum of squares of Y - b X, 0 where it is too small a part of
 // what cancels to be told from rounding: a covariate that explains everything leaves nothing.
 func (m *PairMoments) residual(b float64) float64 {
-	m2 := m.M2Y + b*(b*m.M2X-2*m.CXY)
-	if m2 <= 1e-14*(m.M2Y+b*b*m.M2X) {
-		return 0
+	if m2 := m.M2Y + b*(b*m.M2X-2*m.CXY); m2 > 1e-14*m.M2Y { // what cancels is as large
+		return m2
 	}
-	return m2
+	return 0
 }
 
 // CupedLift returns the adjusted difference relative to the unadjusted control
