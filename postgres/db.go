@@ -247,17 +247,9 @@ func touchConfiguration(ctx context.Context, tx *sqlx.Tx) error {
 
 // nextPosition takes the ledger's lock and answers the ingest position of this
 // transaction. The lock is held until it commits, so positions are in commit order.
-func nextPosition(ctx context.Context, tx *sqlx.Tx) (int64, error) {
-	return nextPositions(ctx, tx, 1)
+func nextPosition(ctx context.Context, tx *sqlx.Tx) (position int64, err error) {
+	err = tx.GetContext(ctx, &position, `
+		WITH ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($1, 0))
+		UPDATE ingest_position SET value = value + 1 FROM ledger RETURNING value`, ledgerLock)
+	return position, err
 }
-
-// nextPositions is nextPosition for at most n rows that have each their own: it answers the
-// first of n positions that nobody else has.
-func nextPositions(ctx context.Context, tx *sqlx.Tx, n int64) (first int64, err error) {
-	err = tx.GetContext(ctx, &first, takePositions, n, ledgerLock)
-	return first, err
-}
-
-const takePositions = `
-	WITH ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0))
-	UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 + 1`
