@@ -3,7 +3,7 @@
 //
 // An expression sees two variables: customer, a map from the names of attributes to their
 // values, and channel, a text. Only named attributes may be used (customer.country,
-// customer['first-order'], has(customer.country)), never customer as a whole nor an
+// customer['first-order'], has(customer.country), 'country' in customer), never customer as a whole nor an
 // attribute whose name is computed, so that Attributes can say what must be loaded.
 //
 // # What is missing

@@ -113,14 +113,16 @@ func (r *reading) call(e ast.Expr, call ast.CallExpr) {
 	switch call.FunctionName() {
 	case operators.Index:
 		if isCustomer(args[0]) {
-			name, ok := "", false
-			if args[1].Kind() == ast.LiteralKind {
-				name, ok = args[1].AsLiteral().Value().(string)
-			}
+			name, ok := text(args[1])
 			if !ok {
 				r.refuse(args[1], "the name of an attribute cannot be computed: write it out, as in customer['country']")
 				return
 			}
+			r.attributes[name] = true
+			return
+		}
+	case operators.In:
+		if name, ok := text(args[0]); ok && isCustomer(args[1]) {
 			r.attributes[name] = true
 			return
 		}
@@ -153,11 +155,19 @@ func (r *reading) pattern(e ast.Expr) {
 		r.refuse(e, "a pattern cannot be computed: write it out, as in customer.email.matches('@example[.]com$')")
 		return
 	}
-	if pattern, ok := e.AsLiteral().Value().(string); ok {
+	if pattern, ok := text(e); ok {
 		if err := r.patterns.add(pattern); err != nil {
 			r.refuse(e, err.Error()+": patterns are RE2, as in '@example[.]com$'")
 		}
 	}
+}
+
+// text is a text that is written out.
+func text(e ast.Expr) (s string, ok bool) {
+	if e.Kind() == ast.LiteralKind {
+		s, ok = e.AsLiteral().Value().(string)
+	}
+	return s, ok
 }
 
 // comprehension reads what a macro (exists, all, filter, …) became.
