@@ -182,11 +182,11 @@ func (e *Engine) checkData(ctx context.Context, x *Experiment, list *Checklist) 
 			return err
 		}
 		if len(m.Events) > 0 && len(seen) == 0 {
-			list.warn("stale_data", role.pointer(), "%s: no event of %s in the last 30 days: are they being sent?",
+			list.warn("stale_data", x.Metrics.pointer(role), "%s: no event of %s in the last 30 days: are they being sent?",
 				m.Key, strings.Join(m.Events, ", "))
 		}
 		if role.role == RolePrimary && m.Window != nil && x.Policy.MaxDays > 0 && m.Window.ToDay > x.Policy.MaxDays {
-			list.warn("immature_for_long", role.pointer(),
+			list.warn("immature_for_long", x.Metrics.pointer(role),
 				"%s: customers mature after %d days, longer than the %d days of enrolment: the verdict comes about day %d",
 				m.Key, m.Window.ToDay, x.Policy.MaxDays, x.Policy.MaxDays+m.Window.ToDay)
 		}

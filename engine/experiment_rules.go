@@ -130,22 +130,26 @@ func (m *Metrics) check(v *violations) {
 	}
 	for i, a := range all {
 		if slices.ContainsFunc(all[:i], func(b roleMetric) bool { return a.key == b.key }) {
-			v.add(a.pointer(), "%q stands twice", a.key)
+			v.add(m.pointer(a), "%q stands twice", a.key)
 		}
 		if a.role == RoleGuardrail && (a.margin <= 0 || a.margin >= 1) {
-			v.add(a.pointer(), "its margin must be a share of control's mean between 0 and 1, such as 0.02")
+			v.add("/metrics/guardrails/"+strconv.Itoa(a.index)+"/margin", "its margin must be a share of control's mean between 0 and 1, such as 0.02")
 		}
 	}
 }
 
-func (r roleMetric) pointer() string {
+// pointer is where a metric is named.
+func (m *Metrics) pointer(r roleMetric) string {
 	switch r.role {
 	case RolePrimary:
+		if len(m.Primary) > 1 { // one alone need not be a list
+			return "/metrics/primary/" + strconv.Itoa(r.index)
+		}
 		return "/metrics/primary"
 	case RoleSecondary:
 		return "/metrics/secondary/" + strconv.Itoa(r.index)
 	case RoleGuardrail:
-		return "/metrics/guardrails/" + strconv.Itoa(r.index)
+		return "/metrics/guardrails/" + strconv.Itoa(r.index) + "/metric"
 	case RoleDiagnostic:
 		return "/metrics/diagnostics/" + strconv.Itoa(r.index)
 	}
@@ -216,12 +220,12 @@ func (m *Metrics) checkRoles(v *violations, metrics map[MetricKey]Metric) {
 		metric, ok := metrics[r.key]
 		switch {
 		case !ok:
-			v.addCode("unknown_metric", r.pointer(), "there is no metric %q", r.key)
+			v.addCode("unknown_metric", m.pointer(r), "there is no metric %q", r.key)
 		case r.role == RolePrimary && !metric.Kind.MayDecide():
-			v.addCode("metric_cannot_decide", r.pointer(),
+			v.addCode("metric_cannot_decide", m.pointer(r),
 				"%q is of kind %s: only ltv, retention, survival and repeat decide", r.key, metric.Kind)
 		case r.role != RoleDiagnostic && !metric.Kind.MayGuard():
-			v.addCode("metric_cannot_decide", r.pointer(),
+			v.addCode("metric_cannot_decide", m.pointer(r),
 				"%q is of kind click, which is for diagnostics only", r.key)
 		}
 	}
@@ -262,8 +266,10 @@ func (s *Spec) checkFrozen(x *Experiment) error {
 	strict("/policy/min_days", p.MinDays >= q.MinDays)
 	strict("/policy/min_customers", p.MinCustomers >= q.MinCustomers)
 	strict("/policy/max_days", p.MaxDays == q.MaxDays || (p.MaxDays > 0 && (q.MaxDays == 0 || p.MaxDays < q.MaxDays)))
-	frozen("/policy/ramp", slices.Equal(p.Ramp, q.Ramp) && p.RampHours == q.RampHours)
-	frozen("/policy/holdback", p.Holdback == q.Holdback && p.HoldbackDays == q.HoldbackDays)
+	frozen("/policy/ramp", slices.Equal(p.Ramp, q.Ramp))
+	frozen("/policy/ramp_hours", p.RampHours == q.RampHours)
+	frozen("/policy/holdback", p.Holdback == q.Holdback)
+	frozen("/policy/holdback_days", p.HoldbackDays == q.HoldbackDays)
 	frozen("/policy/on_timeout", p.OnTimeout == q.OnTimeout)
 	return v.err("change")
 }

@@ -151,12 +151,18 @@ func (m *Metric) checkKind(v *violations) {
 	case m.Kind != KindRepeat && m.MinCount != 0:
 		v.add("/min_count", "is for kind repeat only")
 	}
+	if m.Kind != KindRatio && len(m.Denominator) > 0 {
+		v.add("/denominator", "is for kind ratio only")
+	}
 	survival := m.Kind == KindSurvival
 	if survival && (m.ChurnEvent == "") == (m.InactivityDays == 0) {
 		v.add("/churn_event", "kind survival needs either churn_event or inactivity_days")
 	}
-	if !survival && (m.ChurnEvent != "" || m.InactivityDays != 0) {
-		v.add("/churn_event", "churn_event and inactivity_days are for kind survival only")
+	if !survival && m.ChurnEvent != "" {
+		v.add("/churn_event", "is for kind survival only")
+	}
+	if !survival && m.InactivityDays != 0 {
+		v.add("/inactivity_days", "is for kind survival only")
 	}
 	if !validOptionalText(m.ChurnEvent, maxEventType) {
 		v.add("/churn_event", textRule, maxEventType)
@@ -173,7 +179,11 @@ func (m *Metric) checkKind(v *violations) {
 	if c := m.CapValue; c != nil && !c.IsPositive() {
 		v.add("/cap_value", "must be above 0")
 	}
-	if !m.Kind.IsMoney() && m.Kind != KindCount && (m.CapQuantile != nil || m.CapValue != nil) {
-		v.add("/cap_value", "a cap is for kinds ltv, revenue and count")
+	capped := m.Kind.IsMoney() || m.Kind == KindCount
+	if !capped && m.CapQuantile != nil {
+		v.add("/cap_quantile", "is for kinds ltv, revenue and count only")
+	}
+	if !capped && m.CapValue != nil {
+		v.add("/cap_value", "is for kinds ltv, revenue and count only")
 	}
 }
