@@ -50,7 +50,7 @@ func (s *Server) routes() []route {
 		{get, "/v1/experiments/:key", reading, s.getExperiment, false, false},
 		{patch, "/v1/experiments/:key", author, s.patchExperiment, false, false},
 		{del, "/v1/experiments/:key", author, s.deleteExperiment, false, false},
-		{post, "/v1/experiments/:key/start", author, s.act(s.engine.Start), false, false},
+		{post, "/v1/experiments/:key/start", author, s.act(s.engine.Start), false, true},
 		{post, "/v1/experiments/:key/pause", author, s.act(s.engine.Pause), false, false},
 		{post, "/v1/experiments/:key/resume", author, s.act(s.engine.Resume), false, false},
 		{post, "/v1/experiments/:key/stop", decide, s.act(s.engine.Stop), false, false},

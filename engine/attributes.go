@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"github.com/perennial-engine/perennial/engine/people"
+	"github.com/perennial-engine/perennial/engine/snapshot"
 )
 
 // attributeMemory holds the stored attributes that running audiences name, and no others.
 // Customers with the same values share them, so that what a million customers cost is
 // their names.
 type attributeMemory struct {
-	following sync.Mutex // held by follow
+	following sync.Mutex // held by who reads, until what names the attributes is shown
 	mu        sync.RWMutex
 	attributePicture
 }
@@ -48,11 +49,16 @@ func (m *attributeMemory) of(customer string) map[string]any {
 	return nil
 }
 
-// follow brings the memory up to date. When audiences name other attributes than before it
-// begins anew, and answers from what it had until it is done.
-func (m *attributeMemory) follow(ctx context.Context, store Ledger, names []string) error {
+// follow brings the memory up to date with what the audiences of a snapshot name.
+func (m *attributeMemory) follow(ctx context.Context, store Ledger, audiences func() *snapshot.Snapshot) error {
 	m.following.Lock()
 	defer m.following.Unlock()
+	return m.read(ctx, store, audiences().Attributes())
+}
+
+// read brings the memory up to date. When audiences name other attributes than before it
+// begins anew, and answers from what it had until it is done. The caller holds following.
+func (m *attributeMemory) read(ctx context.Context, store Ledger, names []string) error {
 	m.mu.RLock()
 	same, after := slices.Equal(m.names, names), m.after
 	m.mu.RUnlock()

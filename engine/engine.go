@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/perennial-engine/perennial/engine/people"
+	"github.com/perennial-engine/perennial/engine/snapshot"
 )
 
 // Config is what an Engine is made of. All fields are required but Journal, Pictures and Sender.
@@ -117,6 +119,26 @@ func (e *Engine) refresh(ctx context.Context) error {
 	if current != nil && current.stored {
 		return e.replaceStored(ctx, current, next)
 	}
+	return e.showKnowing(ctx, next)
+}
+
+// showKnowing reads the attributes that a configuration's audiences name before it shows it:
+// whoever an audience took in without them would stay.
+func (e *Engine) showKnowing(ctx context.Context, next *live) error {
+	if e.journal == (noJournal{}) {
+		return e.show(next) // nobody is assigned here
+	}
+	e.attributes.following.Lock()
+	defer e.attributes.following.Unlock()
+	names := next.snapshot.Attributes()
+	if current := e.live.Load(); current != nil { // which goes on asking for its own meanwhile
+		names = slices.Concat(names, current.snapshot.Attributes())
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
+	if err := e.attributes.read(ctx, e.store, names); err != nil {
+		return err
+	}
 	return e.show(next)
 }
 
@@ -153,14 +175,17 @@ func (e *Engine) replaceStored(ctx context.Context, picture, next *live) error {
 	e.following.Lock()
 	defer e.following.Unlock()
 	if picture.secret() == next.secret() && e.upTo.Load() <= position {
-		return e.show(next)
+		return e.showKnowing(ctx, next)
 	}
 	next.people = people.New(next.secret())
+	e.attributes.take(attributePicture{})
+	if err := e.attributes.follow(ctx, e.store, func() *snapshot.Snapshot { return next.snapshot }); err != nil {
+		return err
+	}
 	if !e.live.CompareAndSwap(picture, next) {
 		return nil // somebody else has replaced it
 	}
 	e.upTo.Store(0)
-	e.attributes.take(attributePicture{})
 	next.retire()
 	return e.recall(next)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perennial-engine/perennial/engine/people"
+	"github.com/perennial-engine/perennial/engine/snapshot"
 )
 
 // Pictures keeps the last good picture of what assignment reads, for a start without the
@@ -40,7 +41,7 @@ func (e *Engine) Follow(ctx context.Context) error {
 	if live == nil || live.stored { // of another database, perhaps
 		return Errorf(KindUnavailable, "not_ready", "the configuration has not been read from the database yet")
 	}
-	erased := 0
+	erased, audiences := 0, func() *snapshot.Snapshot { return e.live.Load().snapshot }
 	for {
 		news, upTo, err := e.store.PeopleSince(ctx, e.upTo.Load())
 		if err != nil {
@@ -49,12 +50,18 @@ func (e *Engine) Follow(ctx context.Context) error {
 		if upTo == e.upTo.Load() {
 			break
 		}
-		live.learn(news)
 		e.attributes.forget(live.people, news.Erased)
+		if len(news.Links) > 0 {
+			// First, since a link may give a person another name, under which they now are.
+			if err := e.attributes.follow(ctx, e.store, audiences); err != nil {
+				return err
+			}
+		}
+		live.learn(news)
 		e.upTo.Store(upTo)
 		erased += len(news.Erased)
 	}
-	if err := e.attributes.follow(ctx, e.store, live.snapshot.Attributes()); err != nil || erased == 0 {
+	if err := e.attributes.follow(ctx, e.store, audiences); err != nil || erased == 0 {
 		return err
 	}
 	// Who was erased is in no variant forced on them any more.
