@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/perennial-engine/perennial/engine/assign"
@@ -72,7 +73,7 @@ func (s *Snapshot) Assign(touchpoint string, c *Customer) (answer Answer, ok boo
 		}
 	}
 	if x, variant := at.enrolled(&c.Person); x != nil {
-		return x.serve(at, variant), true
+		return x.serve(at, c, variant), true
 	}
 	for _, p := range at.promotions {
 		if answer, ok := p.holdsBack(at, c); ok {
@@ -128,21 +129,32 @@ func (at *place) enrolled(p *people.Person) (found *test, variant string) {
 	return found, variant
 }
 
-// serve is what an arm of the test gets here.
-func (x *test) serve(at *place, variant string) Answer {
-	answer := Answer{Content: at.Content, Experiment: x.Key, Version: x.Version, Reason: Paused}
-	if x.Paused {
-		return answer
-	}
-	for i := range x.Variants {
-		if x.Variants[i].Key == variant {
-			if content, ok := x.Variants[i].Content[at.Key]; ok {
-				answer.Content = content
+// serve is what a customer in an arm of the test gets here.
+func (x *test) serve(at *place, c *Customer, variant string) Answer {
+	answer := Answer{Experiment: x.Key, Version: x.Version, Reason: Paused}
+	if !x.Paused {
+		answer.Variant, answer.Reason = variant, Assigned
+		for i := range x.Variants {
+			if x.Variants[i].Key == variant {
+				answer.Content = x.Variants[i].Content[at.Key]
 			}
 		}
 	}
-	answer.Variant, answer.Reason = variant, Assigned
+	if answer.Content == nil {
+		answer.Content = at.content(c)
+	}
 	return answer
+}
+
+// content is the touchpoint's own for the customer: a winner that was promoted meanwhile
+// comes to those in another test, too, only as its ramp and its holdback let it.
+func (at *place) content(c *Customer) json.RawMessage {
+	for _, p := range at.promotions {
+		if answer, ok := p.holdsBack(at, c); ok {
+			return answer.Content
+		}
+	}
+	return at.own(c, Default).Content
 }
 
 // enter is what the test with the customer's slot says to who is in none yet; found is
@@ -156,11 +168,11 @@ func (at *place) enter(c *Customer) (answer Answer, found bool) {
 		}
 		switch {
 		case x.Paused:
-			return x.serve(at, ""), true
+			return x.serve(at, c, ""), true
 		case x.heldBack(c), x.Audience != nil && !x.Audience.Matches(c.Know.Attributes(), at.Channel):
 			return Answer{Reason: NotEligible}, true
 		}
-		answer := x.serve(at, x.Variants[assign.Pick(x.Salt, key, x.weights)].Key)
+		answer := x.serve(at, c, x.Variants[assign.Pick(x.Salt, key, x.weights)].Key)
 		answer.Enrol, answer.Key = true, key
 		return answer, true
 	}

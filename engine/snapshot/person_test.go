@@ -178,7 +178,13 @@ func TestPromotion(t *testing.T) {
 	heldBack, early, late := who(0, 500), who(500, 2875), who(2875, 10_000)
 	isPromoted := snapshot.Answer{Content: content("winner"), Experiment: "old", Variant: "bold", Reason: snapshot.Promoted}
 	isHeldBack := snapshot.Answer{Content: content("before"), Experiment: "old", Reason: snapshot.HeldBack}
-	next := tone(all())
+	next, paused := tone(all()), tone(all())
+	paused.Paused = true
+	inControl := func(c string) crowd { return nobody().enrolled(c, "tone", "control", noon) }
+	asControl := func(text string) snapshot.Answer {
+		return snapshot.Answer{Content: content(text), Experiment: "tone", Variant: "control", Reason: snapshot.Assigned}
+	}
+	isPaused := snapshot.Answer{Content: content("before"), Experiment: "tone", Reason: snapshot.Paused}
 	for _, tt := range []struct {
 		name      string
 		promotion snapshot.Promotion
@@ -215,6 +221,12 @@ func TestPromotion(t *testing.T) {
 			"in a later test after the ramp", full, &next, nobody().enrolled(late, "tone", "warm", noon), late,
 			snapshot.Answer{Content: content("warm"), Experiment: "tone", Variant: "warm", Reason: snapshot.Assigned},
 		},
+		{"in an arm of another test without content, held back", promotion, &next, inControl(heldBack), heldBack, asControl("before")},
+		{"in an arm of another test without content, reached", promotion, &next, inControl(early), early, asControl("winner")},
+		{"in an arm of another test without content, not reached yet", promotion, &next, inControl(late), late, asControl("before")},
+		{"in an arm of another test without content, after the ramp", full, &next, inControl(late), late, asControl("winner")},
+		{"in a paused test, not reached yet", promotion, &paused, inControl(late), late, isPaused},
+		{"a paused test has the slot, not reached yet", promotion, &paused, nobody(), late, isPaused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := snapshot.Picture{Version: 1, Touchpoints: []snapshot.Touchpoint{winner}, Promotions: []snapshot.Promotion{tt.promotion}}
