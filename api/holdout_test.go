@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/perennial-engine/perennial/internal/pgtest"
 )
 
 // someone is a customer whose u32(salt, customer) * 10000 >> 32 lies in [from, to).
@@ -144,6 +146,40 @@ func TestAudience(t *testing.T) {
 	ask("c3", "welcome-email", nil).has(object{"/reason": "not_eligible"})
 }
 
+// TestAudienceKnowsStored: a test that starts knows at once, on every server, what is stored of
+// customers under names that no audience has named before: whom it took in would stay.
+func TestAudienceKnowsStored(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	s := newSystemOn(t, dsn).catalogue()
+	s.put("/v1/customers/c1", `{"attributes": {"member": true, "country": "FR"}}`).is(http.StatusCreated)
+	s.running(and(welcomeTone, object{"key": "till", "touchpoints": []string{"till"}, "audience": "customer.country == 'FR'", "variants": []object{
+		{"key": "control", "control": true, "weight": 1}, {"key": "warm", "weight": 1},
+	}}))
+	other := s.beside(dsn, fullDisk{}, nil)
+	if err := other.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.running(and(welcomeTone, object{"audience": "!customer.member"}))
+	ask := func(touchpoint, reason string) {
+		t.Helper()
+		s.post("/v1/assignments", object{"customer": "c1", "touchpoint": touchpoint}).has(object{"/reason": reason})
+	}
+	ask("welcome-email", "not_eligible")
+	ask("till", "assigned")
+	if err := other.Refresh(t.Context()); err != nil { // a change is told to other servers
+		t.Fatal(err)
+	}
+	if got := assign(t, other, "c1"); got.Reason != "not_eligible" {
+		t.Errorf("on another server: %s", got.Reason)
+	}
+	s.post("/v1/experiments/till/stop", nil).is(http.StatusOK)
+	s.follow()
+	s.put("/v1/customers/c1", `{"attributes": {"member": false}}`).is(http.StatusOK)
+	s.follow()
+	ask("welcome-email", "assigned")
+}
+
 // TestRamp: the winner comes to the contract's share of customers, step by step; its
 // holdback stays out of later tests until it is over, and a test starts only after the ramp.
 func TestRamp(t *testing.T) {
@@ -227,6 +263,23 @@ func TestRampKeepsTheArm(t *testing.T) {
 	s.post("/v1/assignments", object{"customer": kept, "touchpoint": "welcome-email"}).has(object{"/reason": "promoted", "/content": "warm"})
 	s.post("/v1/assignments", object{"customer": kept, "touchpoint": "welcome-web"}).has(object{
 		"/reason": "default", "/content": object{"from": "welcome-web"},
+	})
+}
+
+// TestRampOverAnEndedPromotion: whom the ramp has not come to keeps an older winner, under its
+// name, also when nothing of that one's promotion is watched any more.
+func TestRampOverAnEndedPromotion(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(welcomeTone)
+	s.post("/v1/experiments/welcome-tone/promote", `{"variant": "warm"}`).is(http.StatusOK)
+	x := s.running(and(welcomeTone, object{"key": "next", "policy": object{"ramp": []float64{0.25, 1}}, "variants": []object{
+		{"key": "control", "control": true, "weight": 1}, {"key": "hot", "weight": 1, "content": object{"welcome-email": "hot", "welcome-web": "hot"}},
+	}}))
+	s.post("/v1/experiments/next/promote", `{"variant": "hot"}`).is(http.StatusOK)
+	rest := someone(fmt.Sprint(x.at("/salt"))+"/promotion", 2500, 10_000)
+	s.post("/v1/assignments", object{"customer": rest, "touchpoint": "welcome-email"}).has(object{
+		"/reason": "promoted", "/experiment": "welcome-tone", "/variant": "warm", "/content": object{"subject": "Hello you"},
 	})
 }
 

@@ -119,17 +119,13 @@ func (c *Configuration) addTouchpoints(p *snapshot.Picture, origin map[Touchpoin
 // touchpoint since is over there. It answers what each touchpoint served before the oldest.
 func (c *Configuration) addPromotions(p *snapshot.Picture) (origin map[TouchpointKey]json.RawMessage) {
 	promoted := make(map[ExperimentKey]*PromotedExperiment, len(c.Promoted))
-	variants := make(map[ExperimentKey]VariantKey, len(c.Promoted))
 	for i := range c.Promoted {
 		x := &c.Promoted[i]
-		promoted[x.Key], variants[x.Key] = x, x.Promotion.Variant
+		promoted[x.Key] = x
 	}
 	standing := map[ExperimentKey]map[TouchpointKey]bool{}
 	origin = map[TouchpointKey]json.RawMessage{}
 	for _, t := range c.Touchpoints {
-		if t.PromotedBy != "" {
-			variants[t.PromotedBy] = t.PromotedVariant
-		}
 		for x := promoted[t.PromotedBy]; x != nil; {
 			if standing[x.Key] == nil {
 				standing[x.Key] = map[TouchpointKey]bool{}
@@ -145,7 +141,7 @@ func (c *Configuration) addPromotions(p *snapshot.Picture) (origin map[Touchpoin
 	}
 	for i := range c.Promoted {
 		x := &c.Promoted[i]
-		picture := x.picture(variants)
+		picture := x.picture(c.Winners)
 		kept := picture.Touchpoints[:0]
 		for _, key := range picture.Touchpoints {
 			if _, replaced := picture.Before[key]; replaced && !standing[x.Key][TouchpointKey(key)] {

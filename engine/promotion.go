@@ -94,9 +94,8 @@ func (p *Promotion) reached(policy *Policy) int {
 	return held + int(math.Floor(policy.Ramp[p.Step]*float64(assign.SlotCount-held)+0.5))
 }
 
-// picture is the promotion as assignment sees it. served finds what a touchpoint served
-// before, by the experiment it came from.
-func (x *PromotedExperiment) picture(variantOf map[ExperimentKey]VariantKey) snapshot.Promotion {
+// picture is the promotion as assignment sees it. winners are the variants of those below it.
+func (x *PromotedExperiment) picture(winners map[ExperimentKey]VariantKey) snapshot.Promotion {
 	p := snapshot.Promotion{
 		Experiment: string(x.Key), Version: x.Version, Variant: string(x.Promotion.Variant), Salt: x.Salt,
 		Before:   make(map[string]snapshot.Served, len(x.Promotion.Before)),
@@ -114,7 +113,7 @@ func (x *PromotedExperiment) picture(variantOf map[ExperimentKey]VariantKey) sna
 	for key, before := range x.Promotion.Before {
 		p.Before[string(key)] = snapshot.Served{
 			Content: json.RawMessage(before.Content), PromotedBy: string(before.PromotedBy),
-			PromotedVariant: string(variantOf[before.PromotedBy]),
+			PromotedVariant: string(winners[before.PromotedBy]),
 		}
 	}
 	return p

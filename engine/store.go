@@ -112,7 +112,8 @@ type Configuration struct {
 	Touchpoints []PromotedTouchpoint
 	Layers      []Layer
 	Live        []Experiment
-	Promoted    []PromotedExperiment // whose promotion is in force, oldest first
+	Promoted    []PromotedExperiment         // whose promotion is in force, oldest first
+	Winners     map[ExperimentKey]VariantKey // of all promotions, also those that are over
 	Holdouts    []Holdout
 	Overrides   []Override      // of experiments that are not concluded
 	Drafts      []Experiment    // those with overrides

@@ -125,3 +125,19 @@ func selectPromoted(ctx context.Context, tx *sqlx.Tx, x *engine.Experiment) ([]e
 	}
 	return promoted, nil
 }
+
+// selectWinners reads which variant won, of every promotion there was.
+func selectWinners(ctx context.Context, tx *sqlx.Tx) (map[engine.ExperimentKey]engine.VariantKey, error) {
+	var rows []struct {
+		Experiment engine.ExperimentKey `db:"experiment"`
+		Variant    engine.VariantKey    `db:"variant"`
+	}
+	if err := tx.SelectContext(ctx, &rows, `SELECT experiment, variant FROM promotions`); err != nil {
+		return nil, err
+	}
+	winners := make(map[engine.ExperimentKey]engine.VariantKey, len(rows))
+	for _, r := range rows {
+		winners[r.Experiment] = r.Variant
+	}
+	return winners, nil
+}
