@@ -41,6 +41,9 @@ func (j judge) compare(metric MetricKey, control, treatment arm, alpha float64) 
 		difference: treatment.moments.Mean - control.moments.Mean, interval: unknownInterval(), p: math.NaN(),
 		warning: cmp.Or(control.warning, treatment.warning),
 	}
+	if c.warning == stats.NoWarning && min(control.moments.N, treatment.moments.N) < 2 {
+		c.warning = stats.TooFewCustomers
+	}
 	if c.warning != stats.NoWarning {
 		return c
 	}

@@ -114,6 +114,30 @@ func TestALiftWithoutLimits(t *testing.T) {
 	}
 }
 
+// One customer in an arm has no spread, whatever the kind and the plan: nothing is told but the
+// difference, and why. The answer of a single look stays: the pooled z of 1 of 1 against 1,000 of
+// 3,000 is (2/3)/√((1001/3001)(2000/3001)(1/3000 + 1)) = 1.41374.
+func TestOneCustomerIsTooFew(t *testing.T) {
+	for _, method := range []Method{MethodGroupSequential, MethodAnytime, MethodFixed} {
+		t.Run(string(method), func(t *testing.T) {
+			s := newScene()
+			s.x.Plan.Method = method
+			s.metric(RoleSecondary, Metric{Key: "kept", Kind: KindRetention, Direction: Increase})
+			s.put(shares("kept", "control", 3000, 1000))
+			s.put(shares("kept", "warm", 1, 1))
+			got := s.report().Metrics[1].Comparisons[0]
+			want := Comparison{Variant: "warm", Difference: new(2.0 / 3), Warnings: []string{"too_few_customers"}}
+			options := cmp.Options{cmpopts.EquateApprox(1e-12, 0), cmpopts.IgnoreFields(Comparison{}, "Fixed")}
+			if diff := cmp.Diff(want, got, options); diff != "" {
+				t.Errorf("comparison (-want +got):\n%s", diff)
+			}
+			if z := orNaN(got.Fixed.Statistic); !(math.Abs(z-1.41374) < 5e-6) {
+				t.Errorf("z %g of a single look, want 1.41374", z)
+			}
+		})
+	}
+}
+
 // The error that decides is the larger of Welch's and the pooled one (docs/methods/decision-error.md).
 func TestTheDecisionErrorIsTheLarger(t *testing.T) {
 	s := newScene()

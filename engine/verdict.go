@@ -42,7 +42,7 @@ func (c *caseFile) verdict(r *Report) Verdict {
 		return c.settled()
 	}
 	v := c.rules()
-	acts := v.Action == ActionPromote || v.Action == ActionStopHarm || v.Action == ActionKeepControl || v.Action == ActionRollback
+	acts := v.Action != ActionContinue && v.Action != ActionFixHealth
 	if acts && c.experiment.Policy.Mode == ModeManual {
 		v.BlockedBy = append(v.BlockedBy, "manual_mode")
 	}

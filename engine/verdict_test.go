@@ -89,6 +89,7 @@ func TestVerdict(t *testing.T) {
 		{"contaminated, nothing proved", func(s *scene) { contaminated(60, 60)(s); s.arm("ltv", "warm", 3000, 42, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
 		{"contaminated and harmful", func(s *scene) { contaminated(60, 60)(s); s.arm("ltv", "warm", 3000, 35, 50) }, ActionStopHarm, "warm", []string{"primary_harmed"}, nil},
 		{"contaminated, a person confirms", func(s *scene) { contaminated(60, 60)(s); s.x.Policy.Mode = ModeApprove }, ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"approval", "contamination"}},
+		{"contaminated, a person decides", func(s *scene) { contaminated(60, 60)(s); s.x.Policy.Mode = ModeManual }, ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"contamination", "manual_mode"}},
 		{"contaminated a little", contaminated(30, 30), ActionPromote, "warm", []string{"primary_improved"}, nil},
 		// chi² of 40 to 10 at 1:1 is 18, p = 2.2e-5; one look.
 		{"contaminated unequally", fixed(contaminated(40, 10)), ActionNeedsApproval, "warm", []string{"primary_improved", "contamination"}, []string{"contamination"}},
