@@ -47,17 +47,11 @@ func (e *Engine) putKey(ctx context.Context, name string, scopes []Scope, secret
 }
 
 // EnsureAdminKey makes secret an admin key, or, when secret is empty and there is no key
-// at all, makes one and answers its secret. Otherwise it answers "".
+// at all, makes one and answers its secret. Otherwise it answers "". A secret that is already
+// that of a revoked key, or of one that may do less, stays what it is, with a warning.
 func (e *Engine) EnsureAdminKey(ctx context.Context, secret string) (made string, err error) {
 	if secret != "" {
-		if _, err := e.Authenticate(secret); err == nil {
-			return "", nil
-		}
-		_, err := e.putKey(ctx, "bootstrap", []Scope{ScopeAdmin}, secret)
-		if KindOf(err) == KindConflict {
-			return "", nil // another process was first
-		}
-		return "", err
+		return "", e.ensureBootstrapKey(ctx, secret)
 	}
 	keys, err := e.store.Keys(ctx, Page{Limit: 1})
 	if err != nil || len(keys) > 0 {
@@ -65,6 +59,25 @@ func (e *Engine) EnsureAdminKey(ctx context.Context, secret string) (made string
 	}
 	_, made, err = e.CreateKey(ctx, "admin", []Scope{ScopeAdmin})
 	return made, err
+}
+
+func (e *Engine) ensureBootstrapKey(ctx context.Context, secret string) error {
+	key, err := e.Authenticate(secret)
+	if err != nil {
+		_, err = e.putKey(ctx, "bootstrap", []Scope{ScopeAdmin}, secret)
+		if KindOf(err) == KindConflict {
+			// Another process was first: here the key is known once it is read.
+			err = e.Refresh(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		key, err = e.Authenticate(secret)
+	}
+	if err != nil || !key.Allows(ScopeAdmin) {
+		e.log.WarnContext(ctx, "the bootstrap key was revoked or is not an admin key: set another one, or none")
+	}
+	return nil
 }
 
 // ListKeys lists keys, without secrets.

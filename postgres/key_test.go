@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,12 +57,18 @@ func TestKeys(t *testing.T) {
 // Many processes that start at once with one bootstrap key make it once.
 func TestBootstrapKey(t *testing.T) {
 	s, c := newStore(t), &clock{at: start}
-	var wait sync.WaitGroup
+	var started []*engine.Engine
 	for i := range 4 {
-		e := newEngine(t, s, c, byte(i))
+		started = append(started, newEngine(t, s, c, byte(i)))
+	}
+	var wait sync.WaitGroup
+	for _, e := range started {
 		wait.Go(func() {
 			if made, err := e.EnsureAdminKey(context.Background(), "bootstrap-secret"); err != nil || made != "" {
 				t.Errorf("made %q, error %v", made, err)
+			}
+			if _, err := e.Authenticate("bootstrap-secret"); err != nil {
+				t.Errorf("the process that has started does not know its key: %v", err)
 			}
 		})
 	}
@@ -79,6 +88,50 @@ func TestBootstrapKey(t *testing.T) {
 		t.Error("an empty database got no key")
 	} else if _, err := fresh.Authenticate(made); err != nil {
 		t.Error(err)
+	}
+}
+
+// A bootstrap key that was revoked stays revoked, and one that may do less does not grow: both
+// are told, and neither keeps a process from starting.
+func TestBootstrapKeyIsNoAdminKey(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		scopes []engine.Scope
+		revoke bool
+		warns  bool
+	}{
+		{"an admin key", []engine.Scope{engine.ScopeAdmin}, false, false},
+		{"a revoked one", []engine.Scope{engine.ScopeAdmin}, true, true},
+		{"one that may do less", []engine.Scope{engine.ScopeRead}, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			e := engine.New(engine.Config{
+				Store: newStore(t), Now: (&clock{at: start}).Now, Random: newRandomness(1),
+				Log: slog.New(slog.NewTextHandler(&log, nil)), Reporting: "EUR",
+			})
+			if err := e.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			key, secret, err := e.CreateKey(t.Context(), "k", tt.scopes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.revoke {
+				if err := e.RevokeKey(t.Context(), key.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if made, err := e.EnsureAdminKey(t.Context(), secret); made != "" || err != nil {
+				t.Errorf("made %q, error %v", made, err)
+			}
+			if got := strings.Contains(log.String(), "bootstrap key"); got != tt.warns {
+				t.Errorf("warned %v, want %v: %s", got, tt.warns, &log)
+			}
+			if got, err := e.Authenticate(secret); tt.warns && err == nil && got.Allows(engine.ScopeAdmin) {
+				t.Error("it became an admin key")
+			}
+		})
 	}
 }
 
