@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -70,67 +69,105 @@ var retrySchedule = []time.Duration{
 const maxRetryAfter = 24 * time.Hour
 
 const (
-	maxDue     = 100 // messages to one webhook in one run
-	maxSending = 8   // webhooks served at once
+	maxDue     = 100             // messages to one webhook in one turn
+	maxSending = 64              // webhooks served at once
+	lookAgain  = time.Second     // for what is due to others, while receivers are waited for
+	maxTurn    = 5 * time.Second // of a webhook; what is left then waits for the next run
 )
 
+// A turn is that of one webhook in a run: what became of its messages.
+type turn struct {
+	webhook string
+	sent    int
+	last    bool // the webhook is away, overloaded or slow: it has no other turn in this run
+	err     error
+}
+
 // deliverAll is the webhooks job: it sends what is due, each webhook's messages one after
-// the other and the webhooks beside each other, so that a slow receiver holds up only itself.
-func (e *Engine) deliverAll(ctx context.Context) (int, error) {
+// the other and the webhooks beside each other. While it waits for receivers it goes on looking
+// for what is due to others, so that a slow receiver holds up only itself.
+func (e *Engine) deliverAll(ctx context.Context) (sent int, err error) {
 	if e.sender == nil {
 		return 0, nil
 	}
-	due, err := e.store.DueDeliveries(ctx, e.now(), maxDue)
-	if err != nil {
-		return 0, err
-	}
-	byWebhook := map[string][]Delivery{}
-	for _, d := range due {
-		byWebhook[d.Webhook.ID] = append(byWebhook[d.Webhook.ID], d)
-	}
 	var (
-		wait     sync.WaitGroup
-		mu       sync.Mutex
-		sent     int
 		failures []error
+		serving  int
+		passed   = map[string]bool{} // webhooks that are being served, or had their last turn
 		places   = make(chan struct{}, maxSending)
+		ended    = make(chan turn)
+		look     = time.NewTicker(lookAgain)
 	)
-	for _, queue := range byWebhook {
-		wait.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			n, err := e.deliver(ctx, queue)
-			mu.Lock()
-			defer mu.Unlock()
-			sent += n
+	defer look.Stop()
+	for first := true; first || serving > 0; first = false {
+		due, err := e.store.DueDeliveries(ctx, e.now(), maxDue)
+		if err != nil {
 			failures = append(failures, err)
-		})
+			look.Stop()
+		}
+		for webhook, queue := range byWebhook(due) {
+			if passed[webhook] {
+				continue
+			}
+			passed[webhook] = true
+			serving++
+			go func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				ended <- e.deliver(ctx, queue)
+			}()
+		}
+		for waiting := true; waiting && serving > 0; {
+			select {
+			case t := <-ended:
+				serving--
+				sent += t.sent
+				failures = append(failures, t.err)
+				passed[t.webhook] = t.last
+			case <-look.C:
+				waiting = false
+			}
+		}
 	}
-	wait.Wait()
 	return sent, errors.Join(failures...)
 }
 
-// deliver sends a webhook's messages until one shows that the receiver is away.
-func (e *Engine) deliver(ctx context.Context, queue []Delivery) (sent int, err error) {
+// byWebhook divides deliveries by where they go and keeps their order.
+func byWebhook(due []Delivery) map[string][]Delivery {
+	queues := map[string][]Delivery{}
+	for _, d := range due {
+		queues[d.Webhook.ID] = append(queues[d.Webhook.ID], d)
+	}
+	return queues
+}
+
+// deliver gives a webhook its turn: it sends its messages until one shows that the receiver is
+// away, or the turn has taken too long.
+func (e *Engine) deliver(ctx context.Context, queue []Delivery) turn {
+	t, begun := turn{webhook: queue[0].Webhook.ID}, e.now()
 	for i := range queue {
 		d := &queue[i]
 		at := e.now()
 		answer := e.sender.Send(ctx, &d.Webhook, &d.Message, at)
 		if answer.Status == 0 && ctx.Err() != nil {
 			// The job was cut off, which need not be the receiver's fault: the message stays due.
-			return sent, fmt.Errorf("webhook %s: %w", d.Webhook.ID, ctx.Err())
+			t.err = fmt.Errorf("webhook %s: %w", t.webhook, ctx.Err())
+			return t
 		}
-		a := d.attempt(at, e.now(), answer)
+		end := e.now()
+		a := d.attempt(at, end, answer)
 		// What was sent is written down also when the job has just been cut off.
-		if err := e.store.SaveAttempt(context.WithoutCancel(ctx), a); err != nil {
-			return sent, err
+		if t.err = e.store.SaveAttempt(context.WithoutCancel(ctx), a); t.err != nil {
+			t.last = true
+			return t
 		}
-		sent++
-		if answer.Status == 0 || a.Gone || throttled(answer.Status) {
+		t.sent++
+		t.last = answer.Status == 0 || a.Gone || throttled(answer.Status) || end.Sub(begun) > maxTurn
+		if t.last {
 			break
 		}
 	}
-	return sent, nil
+	return t
 }
 
 // throttled: the receiver is overloaded, so that the rest waits for the next run.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 
 	"github.com/perennial-engine/perennial/engine"
 	"github.com/perennial-engine/perennial/internal/pgtest"
@@ -173,6 +175,58 @@ func TestAReceiverThatHangs(t *testing.T) {
 	}
 	if n := count(t, s, `SELECT count(*) FROM deliveries WHERE delivered_at IS NULL`); n != 0 {
 		t.Errorf("%d deliveries were not made", n)
+	}
+}
+
+// A slow receiver holds up nobody else: what comes to be due while it is waited for is sent.
+func TestASlowReceiver(t *testing.T) {
+	s, c := newStore(t), &clock{at: start}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var fast atomic.Int32
+	one, two := make(chan struct{}), make(chan struct{})
+	via := &sender{do: func(ctx context.Context, url string) engine.Answered {
+		if url == "https://fast.example" {
+			switch fast.Add(1) {
+			case 1:
+				close(one)
+			case 2:
+				close(two)
+			}
+			return engine.Answered{Status: 200}
+		}
+		select {
+		case <-two: // it answers after the other has got both
+			return engine.Answered{Status: 200}
+		case <-ctx.Done():
+			return engine.Answered{Failure: ctx.Err().Error()}
+		}
+	}}
+	e := sendingEngine(t, s, c, via)
+	catalogue(t, e)
+	for _, url := range []string{"https://slow.example", "https://fast.example"} {
+		must(e.CreateWebhook(t.Context(), url, nil))(t)
+	}
+	begin := func(key engine.ExperimentKey) {
+		half := spec(key)
+		half.Traffic = decimal.NewFromFloat(0.5)
+		running(t, e, half)
+	}
+	begin("tone")
+	var wait sync.WaitGroup
+	var sent int
+	wait.Go(func() {
+		var err error
+		if sent, err = e.RunJob(ctx, "webhooks"); err != nil {
+			t.Error(err)
+		}
+	})
+	<-one
+	begin("tone-2")
+	wait.Wait()
+	// Two messages to two webhooks. The slow one's second may be left to the next run.
+	if sent += run(t, e, "webhooks"); sent != 4 || fast.Load() != 2 {
+		t.Errorf("%d sent, %d of them to the fast one; want 4 and 2", sent, fast.Load())
 	}
 }
 
