@@ -321,8 +321,8 @@ func TestCapFromHistory(t *testing.T) {
 
 	// Of an audience: 1001 and those who spend 0.25 more each, up to 1250.75, and nobody else.
 	s.post("/v1/experiments", and(mailing, object{
-		"key": "french", "metrics": object{"primary": "capped_30"}, "audience": "customer.country == 'FR'", "touchpoints": []string{"welcome-web"},
-		"variants": []object{{"key": "plain", "control": true, "weight": 1}, {"key": "warm", "weight": 1}},
+		"key": "french", "metrics": object{"primary": "capped_30"}, "audience": "customer.country == 'FR' && channel == 'web'",
+		"touchpoints": []string{"welcome-web"}, "variants": []object{{"key": "plain", "control": true, "weight": 1}, {"key": "warm", "weight": 1}},
 	})).is(http.StatusCreated)
 	s.post("/v1/experiments/french/start", nil).fails(http.StatusUnprocessableEntity, "cap_needs_history")
 	var orders []any

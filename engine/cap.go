@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 
 	"github.com/shopspring/decimal"
 
@@ -28,7 +29,7 @@ func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, er
 	if err != nil || x.Status != StatusDraft {
 		return nil, err // Start says what is wrong
 	}
-	among, err := x.among()
+	among, err := e.among(ctx, x)
 	if err != nil {
 		return nil, err
 	}
@@ -61,16 +62,49 @@ func (e *Engine) findCaps(ctx context.Context, key ExperimentKey) (foundCaps, er
 	return caps, nil
 }
 
-// among tells by their stored attributes who is in the audience, nil when everybody is.
-func (x *Experiment) among() (func(attributes []byte) bool, error) {
+// among tells by their stored attributes who is in the audience where the test runs, nil when
+// everybody is.
+func (e *Engine) among(ctx context.Context, x *Experiment) (func(attributes []byte) bool, error) {
 	who, err := audience.Compile(x.Audience)
 	if err != nil || who == nil {
 		return nil, err
 	}
+	channels, err := e.channels(ctx, x)
+	if err != nil {
+		return nil, err
+	}
 	return func(attributes []byte) bool {
 		var known map[string]any
-		return json.Unmarshal(attributes, &known) == nil && who.Matches(known, "")
+		return json.Unmarshal(attributes, &known) == nil && who.MatchesAny(known, channels)
 	}, nil
+}
+
+// channels are where the test meets its customers: those of its touchpoints, or, without any, all.
+func (e *Engine) channels(ctx context.Context, x *Experiment) ([]string, error) {
+	if len(x.Touchpoints) == 0 {
+		return everyChannel(), nil
+	}
+	var channels []string
+	for _, key := range x.Touchpoints {
+		t, err := e.store.Touchpoint(ctx, key)
+		if KindOf(err) == KindNotFound {
+			continue // Start says so
+		}
+		if err != nil {
+			return nil, err
+		}
+		channels = append(channels, string(t.Channel))
+	}
+	slices.Sort(channels)
+	return slices.Compact(channels), nil
+}
+
+func everyChannel() []string {
+	channels := make([]string, len(Channels))
+	for i, c := range Channels {
+		channels[i] = string(c)
+	}
+	return channels
 }
 
 // seeksCap reports whether the metric's cap is still to be found.

@@ -13,8 +13,9 @@ import (
 type SizeQuery struct {
 	Metric     MetricKey
 	Audience   string
-	Weights    []int // of the arms, control first
-	Primaries  int   // metrics that are corrected together
+	Channels   []string // where customers are met, for an audience that asks; nil: on any channel
+	Weights    []int    // of the arms, control first
+	Primaries  int      // metrics that are corrected together
 	Guardrails int
 	Plan       Plan
 }
@@ -100,10 +101,14 @@ func (e *Engine) sizeFor(ctx context.Context, q SizeQuery, m *Metric, who *audie
 	if err != nil {
 		return nil, err
 	}
+	channels := q.Channels
+	if channels == nil {
+		channels = everyChannel()
+	}
 	total, recent := ArmTotal{}, int64(0)
 	for i := range past {
 		g := &past[i]
-		if !who.Matches(g.Attributes, "") {
+		if !who.MatchesAny(g.Attributes, channels) {
 			continue
 		}
 		total = total.plus(&g.Total)
@@ -204,9 +209,9 @@ func (t ArmTotal) plus(o *ArmTotal) ArmTotal {
 }
 
 // sizeQuery is the question that an experiment puts to the planner, for one of its primaries.
-func (x *Experiment) sizeQuery(metric MetricKey) SizeQuery {
+func (x *Experiment) sizeQuery(metric MetricKey, channels []string) SizeQuery {
 	q := SizeQuery{
-		Metric: metric, Audience: x.Audience, Weights: []int{x.Control().Weight},
+		Metric: metric, Audience: x.Audience, Channels: channels, Weights: []int{x.Control().Weight},
 		Primaries: len(x.Metrics.Primary), Guardrails: len(x.Metrics.Guardrails), Plan: x.Plan,
 	}
 	for _, v := range x.Variants {
@@ -230,8 +235,12 @@ func (e *Engine) findSize(ctx context.Context, x *Experiment) (found foundSize, 
 	if x.Status != StatusDraft || x.Plan.PlannedCustomers > 0 || x.Plan.MinEffect <= 0 {
 		return found, nil
 	}
+	channels, err := e.channels(ctx, x)
+	if err != nil {
+		return found, err
+	}
 	for _, key := range x.Metrics.Primary {
-		size, err := e.PlanSize(ctx, x.sizeQuery(key))
+		size, err := e.PlanSize(ctx, x.sizeQuery(key, channels))
 		switch kind := KindOf(err); {
 		case kind == KindNotFound || kind == KindInvalid:
 			return foundSize{spec: x.Spec}, nil // the start says what is wrong, or goes by default

@@ -64,6 +64,7 @@ func TestPlanFromTheLedger(t *testing.T) {
 	}{
 		{"", 200, 20000.0 / 199, 201.0 / 28, 414},
 		{"customer.country == 'FR'", 100, 10000.0 / 99, 100.0 / 28, 417},
+		{"customer.country == 'FR' && channel == 'store'", 100, 10000.0 / 99, 100.0 / 28, 417},
 	} {
 		q.Audience = tt.audience
 		got := must(e.PlanSize(t.Context(), q))(t)
@@ -95,5 +96,19 @@ func TestPlanFromTheLedger(t *testing.T) {
 	}
 	if x := must(e.Start(t.Context(), engine.Action{Experiment: "sized", By: "test"}))(t); x.Plan.PlannedCustomers != 414 {
 		t.Errorf("planned %d, want 414", x.Plan.PlannedCustomers)
+	}
+
+	// An audience that asks for the channel is met on that of the touchpoints, which is email.
+	for _, tt := range []struct {
+		key     engine.ExperimentKey
+		channel string
+		want    int
+	}{{"here", "email", 417}, {"elsewhere", "web", 2500}} {
+		must(e.Stop(t.Context(), engine.Action{Experiment: x.Key, By: "test"}))(t)
+		x = spec(tt.key)
+		x.Plan, x.Audience = plan, "customer.country == 'FR' && channel == '"+tt.channel+"'"
+		if x := running(t, e, x); x.Plan.PlannedCustomers != tt.want {
+			t.Errorf("%s: planned %d, want %d", tt.key, x.Plan.PlannedCustomers, tt.want)
+		}
 	}
 }

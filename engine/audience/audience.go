@@ -54,6 +54,7 @@ const (
 type Audience struct {
 	program    cel.Program
 	attributes []string
+	channel    bool // the expression asks for it
 }
 
 // Compile reads and checks an expression; an empty one is everyone. Its errors are of type
@@ -89,7 +90,7 @@ func Compile(expression string) (*Audience, error) {
 	if err != nil {
 		return nil, whole("%v", err)
 	}
-	return &Audience{program: program, attributes: r.names()}, nil
+	return &Audience{program: program, attributes: r.names(), channel: r.channel}, nil
 }
 
 // Matches reports whether a customer with these attributes, met on this channel, is in the
@@ -108,6 +109,15 @@ func (a *Audience) Matches(customer map[string]any, channel string) bool {
 	}
 	answer, _, err := a.program.Eval(&facts{customer: customer, channel: channel})
 	return err == nil && answer == types.True
+}
+
+// MatchesAny reports whether a customer with these attributes is in the audience on any of the
+// channels. One that does not ask for the channel is the same on all of them, and on none.
+func (a *Audience) MatchesAny(customer map[string]any, channels []string) bool {
+	if a == nil || !a.channel {
+		return a.Matches(customer, "")
+	}
+	return slices.ContainsFunc(channels, func(channel string) bool { return a.Matches(customer, channel) })
 }
 
 // Attributes are the names of the customer's attributes that the expression uses, in order.

@@ -163,6 +163,28 @@ func TestNothingIsKnown(t *testing.T) {
 	}
 }
 
+// TestMatchesAny: on one of the channels is enough; whoever does not ask for it needs none.
+func TestMatchesAny(t *testing.T) {
+	for _, tt := range []struct {
+		expression string
+		channels   []string
+		want       bool
+	}{
+		{"channel == 'email'", []string{"web", "email"}, true},
+		{"channel == 'email'", []string{"web", "sms"}, false},
+		{"channel != 'email'", []string{"email"}, false},
+		{"channel != ''", nil, false},
+		{"[1].exists(n, channel == 'sms' && n == 1)", []string{"web", "sms"}, true},
+		{"customer.vip && .channel == 'sms'", []string{"web", "sms"}, true},
+		{"customer.vip", nil, true},
+		{"", nil, true},
+	} {
+		if got := compiled(t, tt.expression).MatchesAny(map[string]any{"vip": true}, tt.channels); got != tt.want {
+			t.Errorf("%q on %v is %t", tt.expression, tt.channels, got)
+		}
+	}
+}
+
 func TestMatchesLeavesTheAttributesAlone(t *testing.T) {
 	const document = `{"country": null, "vip": true}`
 	customer := attributes(t, document)

@@ -18,6 +18,7 @@ import (
 type reading struct {
 	ast        *ast.AST
 	attributes map[string]bool
+	channel    bool           // it is asked for
 	conditions map[int64]bool // by the ids of expressions
 	patterns   patterns
 	err        *Error // the first
@@ -85,6 +86,7 @@ func (r *reading) inside(e ast.Expr) {
 		if isCustomer(e) {
 			r.refuse(e, "customer can only be used with the name of an attribute, as in customer.country")
 		}
+		r.channel = r.channel || isNamed(e, variableChannel)
 	case ast.SelectKind:
 		s := e.AsSelect()
 		if isCustomer(s.Operand()) {
@@ -184,8 +186,10 @@ func (r *reading) kind(e ast.Expr) types.Kind { return r.ast.GetType(e.ID()).Kin
 
 func isWhole(k types.Kind) bool { return k == types.IntKind || k == types.UintKind }
 
-func isCustomer(e ast.Expr) bool {
-	return e.Kind() == ast.IdentKind && strings.TrimPrefix(e.AsIdent(), ".") == variableCustomer
+func isCustomer(e ast.Expr) bool { return isNamed(e, variableCustomer) }
+
+func isNamed(e ast.Expr, variable string) bool {
+	return e.Kind() == ast.IdentKind && strings.TrimPrefix(e.AsIdent(), ".") == variable
 }
 
 // lenient is the expression with holds around each condition.
