@@ -42,14 +42,3 @@ func TestBadAudiences(t *testing.T) {
 		})
 	}
 }
-
-// TestAudienceOfKnown: a customer whose attributes were stored before the test started is in its
-// audience from the first request after the start.
-func TestAudienceOfKnown(t *testing.T) {
-	t.Parallel()
-	s := newSystem(t).catalogue()
-	s.put("/v1/customers/c1", `{"attributes": {"country": "FR"}}`).is(http.StatusCreated)
-	s.running(and(welcomeTone, object{"audience": "customer.country == 'FR'"}))
-	ask := object{"customer": "c1", "touchpoint": "welcome-web"}
-	s.post("/v1/assignments", ask).is(http.StatusOK).has(object{"/reason": "assigned"})
-}

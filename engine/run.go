@@ -61,19 +61,7 @@ func (e *Engine) Start(ctx context.Context, a Action) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err = e.act(ctx, a.Experiment, func(c *Change) error { return e.begin(c, caps, found) })
-	if err == nil {
-		e.acquaint(ctx)
-	}
-	return x, err
-}
-
-// acquaint loads what is stored of the customers whom a new audience asks about, so that it finds
-// them from the first request on. What does not come in time is loaded by KeepFresh.
-func (e *Engine) acquaint(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	e.followed(ctx)
+	return e.act(ctx, a.Experiment, func(c *Change) error { return e.begin(c, caps, found) })
 }
 
 // begin is the start of an experiment under the configuration's lock.
