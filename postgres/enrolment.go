@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,10 +197,8 @@ func (s *seats) add(e *engine.Enrolment) engine.RowStatus {
 		place.current = r
 	case r.before(replaced):
 		place.current, status = r, engine.RowAccepted
-		// What is only of this batch and the same was never there.
-		if replaced == place.stored || !replaced.sameAs(r) {
-			place.supersede(replaced)
-		}
+		place.supersede(replaced)
+		place.forget(r)
 	case status == engine.RowAccepted:
 		place.supersede(r)
 	}
@@ -208,6 +207,13 @@ func (s *seats) add(e *engine.Enrolment) engine.RowStatus {
 
 func (p *seat) supersede(r *enrolmentRow) {
 	p.others, p.added = append(p.others, r), append(p.added, r)
+}
+
+// forget drops what is only of this batch and the same as r, which is earlier: it was never
+// there. A seat keeps one enrolment of each key and variant and position.
+func (p *seat) forget(r *enrolmentRow) {
+	never := func(known *enrolmentRow) bool { return known.Position == 0 && known.sameAs(r) }
+	p.others, p.added = slices.DeleteFunc(p.others, never), slices.DeleteFunc(p.added, never)
 }
 
 func (p *seat) contaminated() bool {

@@ -22,12 +22,18 @@ func (s *Store) Evidence(ctx context.Context, x *engine.Experiment, span engine.
 				return err
 			}
 		}
+		// One of an identifier's enrolments counts at most: the others are superseded.
 		if err := tx.GetContext(ctx, &e.Several, `
 			SELECT count(DISTINCT assignment_key) FROM enrolments_superseded AS other
-			WHERE experiment = $1 AND position <= $2 AND EXISTS (
-				SELECT FROM enrolments
-				WHERE experiment = $1 AND customer_id = other.customer_id
-					AND assignment_key = other.assignment_key AND variant <> other.variant)`, x.Key, span.UpTo); err != nil {
+			WHERE experiment = $1 AND position <= $2 AND enrolled_at <= $3 AND EXISTS (
+				SELECT FROM (
+					SELECT customer_id, experiment, assignment_key, variant, position, enrolled_at FROM enrolments
+					UNION ALL
+					SELECT customer_id, experiment, assignment_key, variant, position, enrolled_at FROM enrolments_superseded
+				) AS known
+				WHERE known.experiment = $1 AND known.customer_id = other.customer_id
+					AND known.assignment_key = other.assignment_key AND known.variant <> other.variant
+					AND known.position <= $2 AND known.enrolled_at <= $3)`, x.Key, span.UpTo, span.AsOf); err != nil {
 			return err
 		}
 		var lost []struct {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 
@@ -310,6 +311,77 @@ func TestAsOfInThePast(t *testing.T) {
 	insert(t, s, order("early", "o3", "0.5", start.Add(2*time.Hour)))
 	if got := must(s.Totals(t.Context(), x, engine.View{AsOf: past}))(t); got.Values[0].Sum.String() != "5.5" {
 		t.Errorf("after a late event: %s, want 5.5", got.Values[0].Sum)
+	}
+}
+
+// A customer who is enrolled earlier, or with another variant, after a report was computed is
+// in it as before when it is computed again: every enrolment that counted is kept, also where
+// one batch brought several of one identifier and variant.
+func TestEnrolmentsAsKnownThen(t *testing.T) {
+	at := func(hours int) time.Time { return start.Add(time.Duration(hours) * time.Hour) }
+	for _, tt := range []struct {
+		name        string
+		first, next []engine.Enrolment
+		sum         string // of the orders from the enrolment that counts at first
+		several     int64  // identifiers that were in both variants at first
+	}{
+		{
+			"later and other variant",
+			[]engine.Enrolment{enrolment("c", "warm", at(3))},
+			[]engine.Enrolment{enrolment("c", "control", at(4))},
+			"11000", 0,
+		},
+		{
+			"earlier and other variant",
+			[]engine.Enrolment{enrolment("c", "warm", at(3))},
+			[]engine.Enrolment{enrolment("c", "control", at(1))},
+			"11000", 0,
+		},
+		{
+			"both variants, then earlier by another identifier",
+			[]engine.Enrolment{enrolment("c", "warm", at(3)), enrolment("c", "control", at(4))},
+			[]engine.Enrolment{enrolment("d", "control", at(1))},
+			"11000", 1,
+		},
+		{
+			"twice the same in one batch around another variant",
+			[]engine.Enrolment{enrolment("c", "warm", at(4)), enrolment("c", "control", at(3)), enrolment("c", "warm", at(2))},
+			[]engine.Enrolment{enrolment("c", "control", at(1))},
+			"11100", 1,
+		},
+		{
+			"twice the same in one batch around another identifier",
+			[]engine.Enrolment{enrolment("c", "warm", at(4)), enrolment("d", "warm", at(3)), enrolment("c", "warm", at(2))},
+			[]engine.Enrolment{enrolment("d", "warm", at(1))},
+			"11100", 0,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStore(t)
+			x := ltv("x", 0, 1, 0)
+			linked(t, s, "c", "d")
+			for i, value := range []string{"1", "10", "100", "1000", "10000"} {
+				insert(t, s, order("c", value, value, at(i)))
+			}
+			must(s.InsertEnrolments(t.Context(), tt.first))(t)
+			v := engine.View{AsOf: start.Add(9 * day)}
+			then := must(s.Totals(t.Context(), x, v))(t)
+			span := engine.Span{AsOf: v.AsOf, UpTo: then.DataCut}
+			if got := must(s.Evidence(t.Context(), x, span))(t); got.Several != tt.several {
+				t.Errorf("%d identifiers in several variants, want %d", got.Several, tt.several)
+			}
+			if got := then.Values[0].Sum.String(); got != tt.sum {
+				t.Errorf("sum %s, want %s", got, tt.sum)
+			}
+			must(s.InsertEnrolments(t.Context(), tt.next))(t)
+			v.DataCut = &then.DataCut
+			if diff := cmp.Diff(then, must(s.Totals(t.Context(), x, v))(t)); diff != "" {
+				t.Errorf("computed again (-then +now):\n%s", diff)
+			}
+			if got := must(s.Evidence(t.Context(), x, span))(t); got.Several != tt.several {
+				t.Errorf("computed again, %d identifiers in several variants, want %d", got.Several, tt.several)
+			}
+		})
 	}
 }
 
