@@ -138,7 +138,11 @@ func readHead(path string) (*audit.Head, error) {
 		return nil, err
 	}
 	head := &audit.Head{}
-	if err := json.Unmarshal(text, head); err != nil {
+	err = json.Unmarshal(text, head)
+	if err == nil && (head.Seq < 1 || head.Hash == audit.Hash{}) {
+		err = errors.New("it names no row, or no hash") // and so would agree with every log
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s is not a head that --write-head wrote: %w", path, err)
 	}
 	return head, nil

@@ -111,12 +111,17 @@ func TestAuditHeadFile(t *testing.T) {
 		t.Error("the head of a bad log was written")
 	}
 	other := filepath.Join(dir, "other.json")
-	if err := os.WriteFile(other, []byte("hello"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{other, filepath.Join(dir, "none.json")} {
-		if got := perennial(t, auditPages(t, 1, nil), "", "verify-audit", "--head", file); got.code != exitFailed || !strings.Contains(got.stderr, file) {
-			t.Errorf("%+v", got)
+	for _, text := range []string{"hello", "", "{}", `{"seq": 1}`, `{"hash": "` + strings.Repeat("ab", 32) + `"}`} {
+		if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		got := perennial(t, auditPages(t, 1, nil), "", "verify-audit", "--head", other)
+		if got.code != exitFailed || !strings.Contains(got.stderr, other+" is not a head") {
+			t.Errorf("a head of %q: %+v", text, got)
+		}
+	}
+	none := filepath.Join(dir, "none.json")
+	if got := perennial(t, auditPages(t, 1, nil), "", "verify-audit", "--head", none); got.code != exitFailed || !strings.Contains(got.stderr, none) {
+		t.Errorf("no file: %+v", got)
 	}
 }

@@ -104,7 +104,29 @@ Every setting is a flag and an environment variable: --addr is PERENNIAL_ADDR.
 	add(running, newUp(a), newServe(a), newWorker(a), newMigrate(a), newDemo(a))
 	add(talking, newImport(a), newAssign(a), newExport(a), newReport(a), newPlan(a), newKeys(a), newVerifyAudit(a))
 	add(about, newSimulate(a), newConfig(a), newVersion(a))
+	checkGenerated(root)
 	return root
+}
+
+// checkGenerated lets the commands that cobra brings, help and completion, tell wrong arguments
+// from right ones.
+func checkGenerated(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, command := range root.Commands() {
+		switch command.Name() {
+		case "help":
+			command.Args = func(_ *cobra.Command, args []string) error {
+				_, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = fmt.Errorf("unknown command %q", strings.Join(args, " "))
+				}
+				return err
+			}
+		case "completion":
+			command.RunE = needsOneOf(command.Commands())
+		}
+	}
 }
 
 // An app is what all commands share: the outside world as it was handed to run.
@@ -164,18 +186,17 @@ func interrupted(ctx context.Context, what string, err error) error {
 
 // newGroup makes a command that only holds others and is wrong on its own.
 func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
-	group := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var names []string
-			for _, command := range commands {
-				names = append(names, command.Name())
-			}
-			return usagef("%q needs a subcommand: %s", cmd.CommandPath(), strings.Join(names, ", "))
-		},
-	}
+	group := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: needsOneOf(commands)}
 	group.AddCommand(commands...)
 	return group
+}
+
+func needsOneOf(commands []*cobra.Command) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		var names []string
+		for _, command := range commands {
+			names = append(names, command.Name())
+		}
+		return usagef("%q needs a subcommand: %s", cmd.CommandPath(), strings.Join(names, ", "))
+	}
 }

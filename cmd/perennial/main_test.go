@@ -58,7 +58,12 @@ func TestRunExitCodes(t *testing.T) {
 	}{
 		{"help", []string{"--help"}, exitDone, ""},
 		{"help of a command", []string{"config", "print", "--help"}, exitDone, ""},
+		{"help on a command", []string{"help", "config", "print"}, exitDone, ""},
 		{"completion", []string{"completion", "bash"}, exitDone, ""},
+		{"help on what there is not", []string{"help", "improt"}, exitUsage, `unknown command "improt"`},
+		{"help on no subcommand", []string{"help", "config", "prnt"}, exitUsage, `unknown command "config prnt"`},
+		{"completion for no shell", []string{"completion"}, exitUsage, "needs a subcommand: bash, fish"},
+		{"completion for an unknown shell", []string{"completion", "csh"}, exitUsage, `unknown command "csh"`},
 		{"unknown command", []string{"improt"}, exitUsage, `unknown command "improt"`},
 		{"unknown subcommand", []string{"config", "prnt"}, exitUsage, `unknown command "prnt"`},
 		{"subcommand missing", []string{"config"}, exitUsage, "needs a subcommand: print"},

@@ -68,7 +68,7 @@ over the metric's newest whole window, and how many came a day in the last 28.`,
 	cmd.Flags().Float64Var(&q.MinEffect, "min-effect", 0, "least effect worth having, as a `SHARE` of the mean, such as 0.03")
 	cmd.Flags().StringVar(&q.Audience, "audience", "", "CEL `EXPRESSION` over stored attributes; everybody when left out")
 	cmd.Flags().IntVar(&q.Variants, "variants", 2, "`NUMBER` of equal arms, control included")
-	cmd.Flags().Float64Var(&q.Alpha, "alpha", 0.05, "share of wrong promotions when nothing differs")
+	cmd.Flags().Float64Var(&q.Alpha, "alpha", 0.05, "share of tests that find a difference where there is none, half of them in favour")
 	cmd.Flags().Float64Var(&q.Power, "power", 0.8, "chance to find the least effect")
 	cmd.Flags().StringVar(&q.Method, "method", "group_sequential", "group_sequential, anytime or fixed")
 	cmd.Flags().BoolVar(&q.Covariate, "covariate", false, "take out what customers did before")
