@@ -223,10 +223,14 @@ func (e *Engine) KeepFresh(ctx context.Context, interval time.Duration) {
 	})
 }
 
+// sayAgain is how often an outage that lasts is told of.
+const sayAgain = time.Minute
+
 // keep does something whenever it is told to and every interval, until ctx ends.
 func (e *Engine) keep(ctx context.Context, interval time.Duration, tell <-chan struct{}, do func(told bool) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var said time.Time // zero while all is well
 	for {
 		var err error
 		select {
@@ -237,8 +241,14 @@ func (e *Engine) keep(ctx context.Context, interval time.Duration, tell <-chan s
 		case <-tick.C:
 			err = do(false)
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && (said.IsZero() || e.now().Sub(said).Abs() >= sayAgain):
+			said = e.now()
 			e.log.WarnContext(ctx, "not up to date with the database; serving what is known", "error", err)
+		case err == nil && !said.IsZero():
+			said = time.Time{}
+			e.log.InfoContext(ctx, "up to date with the database again")
 		}
 	}
 }
