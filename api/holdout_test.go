@@ -283,6 +283,30 @@ func TestRampOverAnEndedPromotion(t *testing.T) {
 	})
 }
 
+// TestHoldbackUnderALaterWinner: who is held back keeps what was there for as long as the policy
+// says, also when a later winner, of whose promotion nothing is left to watch, replaces the first.
+func TestHoldbackUnderALaterWinner(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	x := s.running(and(welcomeTone, object{"policy": object{"holdback": 0.05, "holdback_days": 30}}))
+	s.post("/v1/experiments/welcome-tone/promote", `{"variant": "warm"}`).is(http.StatusOK)
+	s.running(and(welcomeTone, object{"key": "next", "variants": []object{
+		{"key": "control", "control": true, "weight": 1}, {"key": "hot", "weight": 1, "content": object{"welcome-email": "hot", "welcome-web": "hot"}},
+	}}))
+	s.post("/v1/experiments/next/promote", `{"variant": "hot"}`).is(http.StatusOK)
+	salt := fmt.Sprint(x.at("/salt")) + "/promotion"
+	ask := func(customer string, want object) {
+		t.Helper()
+		s.post("/v1/assignments", object{"customer": customer, "touchpoint": "welcome-email"}).is(http.StatusOK).has(want)
+	}
+	back, rest := someone(salt, 0, 500), someone(salt, 500, 10_000)
+	ask(back, object{"/reason": "held_back", "/experiment": "welcome-tone", "/content": object{"from": "welcome-email"}})
+	ask(rest, object{"/reason": "promoted", "/experiment": "next", "/content": "hot"})
+	s.pass(30 * day)
+	s.post("/v1/jobs/ramp/run", nil).is(http.StatusOK)
+	ask(back, object{"/reason": "promoted", "/experiment": "next", "/content": "hot"})
+}
+
 // TestStartChecklist: it says why a start would be refused, and what is unwise, and starts nothing.
 func TestStartChecklist(t *testing.T) {
 	t.Parallel()

@@ -126,17 +126,19 @@ func (c *Configuration) addPromotions(p *snapshot.Picture) (origin map[Touchpoin
 	standing := map[ExperimentKey]map[TouchpointKey]bool{}
 	origin = map[TouchpointKey]json.RawMessage{}
 	for _, t := range c.Touchpoints {
-		for x := promoted[t.PromotedBy]; x != nil; {
-			if standing[x.Key] == nil {
-				standing[x.Key] = map[TouchpointKey]bool{}
+		key := t.PromotedBy
+		for range len(c.Promoted) + len(c.Covering) { // down to what nobody promoted
+			x := promoted[key]
+			if x == nil {
+				key = c.Covering[key][t.Key]
+				continue
 			}
-			if standing[x.Key][t.Key] {
-				break
+			if standing[key] == nil {
+				standing[key] = map[TouchpointKey]bool{}
 			}
-			standing[x.Key][t.Key] = true
+			standing[key][t.Key] = true
 			before := x.Promotion.Before[t.Key]
-			origin[t.Key] = before.Content
-			x = promoted[before.PromotedBy]
+			origin[t.Key], key = before.Content, before.PromotedBy
 		}
 	}
 	for i := range c.Promoted {

@@ -31,6 +31,9 @@ type Served struct {
 	PromotedBy ExperimentKey `json:"promoted_by,omitempty"`
 }
 
+// Replaced are the promotions whose winners a promotion replaced, by touchpoint.
+type Replaced map[TouchpointKey]ExperimentKey
+
 // A PromotedExperiment is a concluded experiment whose promotion is still in force.
 type PromotedExperiment struct {
 	Experiment

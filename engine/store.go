@@ -114,6 +114,7 @@ type Configuration struct {
 	Live        []Experiment
 	Promoted    []PromotedExperiment         // whose promotion is in force, oldest first
 	Winners     map[ExperimentKey]VariantKey // of all promotions, also those that are over
+	Covering    map[ExperimentKey]Replaced   // promotions that are over, made over one that is in force
 	Holdouts    []Holdout
 	Overrides   []Override      // of experiments that are not concluded
 	Drafts      []Experiment    // those with overrides

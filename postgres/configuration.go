@@ -72,6 +72,9 @@ func loadTests(ctx context.Context, tx *sqlx.Tx, c *engine.Configuration) error 
 	if c.Winners, err = selectWinners(ctx, tx); err != nil {
 		return err
 	}
+	if c.Covering, err = selectCovering(ctx, tx); err != nil {
+		return err
+	}
 	var holdouts []holdoutRow
 	if err := tx.SelectContext(ctx, &holdouts,
 		`SELECT key, parts, salt, contents, created_at FROM holdouts ORDER BY key`); err != nil {

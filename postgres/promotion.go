@@ -141,3 +141,33 @@ func selectWinners(ctx context.Context, tx *sqlx.Tx) (map[engine.ExperimentKey]e
 	}
 	return winners, nil
 }
+
+// selectCovering reads what was replaced by the promotions that are over and were made while
+// another one, still in force, stood on a touchpoint of theirs.
+func selectCovering(ctx context.Context, tx *sqlx.Tx) (map[engine.ExperimentKey]engine.Replaced, error) {
+	var rows []promotionRow
+	if err := tx.SelectContext(ctx, &rows, `
+		SELECT p.experiment, p.variant, p.served_before, p.promoted_at, p.step, p.stepped_at, p.released_at, p.ended_at,
+			p.rolled_back_at
+		FROM promotions p JOIN experiments x ON x.key = p.experiment
+		WHERE p.ended_at IS NOT NULL AND p.rolled_back_at IS NULL AND EXISTS (
+			SELECT FROM promotions below JOIN experiments y ON y.key = below.experiment
+			WHERE below.ended_at IS NULL AND below.promoted_at <= p.promoted_at AND y.touchpoints && x.touchpoints)`); err != nil {
+		return nil, err
+	}
+	covering := make(map[engine.ExperimentKey]engine.Replaced, len(rows))
+	for i := range rows {
+		p, err := rows[i].promotion()
+		if err != nil {
+			return nil, err
+		}
+		replaced := engine.Replaced{}
+		for key, before := range p.Before {
+			if before.PromotedBy != "" {
+				replaced[key] = before.PromotedBy
+			}
+		}
+		covering[engine.ExperimentKey(rows[i].Experiment)] = replaced
+	}
+	return covering, nil
+}
