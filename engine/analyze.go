@@ -191,7 +191,7 @@ func (e *Engine) reportOn(x *Experiment, totals *Totals, s sitting) (*Report, *c
 	if s.last != nil {
 		r.Looks = s.last.Looks
 	}
-	if s.look && !r.Verdict.tooEarly() {
+	if s.look && c.mayDecide(&r.Verdict) {
 		r.Looks = c.looks
 	}
 	return r, c
@@ -207,7 +207,7 @@ func (c *caseFile) spend(r *Report, totals *Totals, s sitting) {
 		return
 	}
 	before := len(c.looks)
-	if c.looks = nextLooks(c.looks, c.experiment.thisLook(totals, r.Information, r.Final)); len(c.looks) > before {
+	if c.looks = nextLooks(c.looks, c.thisLook(totals, r)); len(c.looks) > before {
 		c.looks[before].Boundary = number(c.boundary(c.experiment.Metrics.Primary[0], c.plan.Alpha))
 	}
 }

@@ -130,15 +130,18 @@ func (c *caseFile) due(r, last *Report) bool {
 	return grown(last.Information, r.Information) || (c.planEnd && !last.Final)
 }
 
-// waits: it was too early to decide anything, so the look has spent nothing.
+// waits: it was too early to decide all.
 func (v *Verdict) waits() bool {
 	return v.Action == ActionContinue && v.because("min_customers", "burn_in", "min_days", "harm_burn_in")
 }
 
-// tooEarly: whatever the numbers were, nothing could have been decided on them.
-func (v *Verdict) tooEarly() bool {
-	return v.Action == ActionFixHealth ||
-		(v.Action == ActionContinue && v.because("min_customers", "burn_in", "min_days", "before_plan_end"))
+// mayDecide: with other numbers there might have been another verdict. Harm is stopped before
+// min_days, too, so a look between the first week and min_days has asked its question.
+func (c *caseFile) mayDecide(v *Verdict) bool {
+	if v.Action == ActionFixHealth || c.age() < float64(min(harmBurnInDays, c.experiment.Policy.minDays())) {
+		return false
+	}
+	return v.Action != ActionContinue || !v.because("min_customers", "burn_in", "before_plan_end")
 }
 
 func (v *Verdict) because(codes ...string) bool {

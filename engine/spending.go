@@ -14,8 +14,8 @@ import (
 // and the plan's alpha say what its boundary was. Looks that came too early to decide
 // anything, or on unhealthy data, have spent nothing and are not among them.
 type SpentLook struct {
-	// Fraction is the share of the plan up to which error is spent: 1 at its end, whatever
-	// was reached.
+	// Fraction is the share of the plan up to which error is spent: 1 at its end, whatever was
+	// reached; before min_days at most the share of them that is over.
 	Fraction   float64 `json:"fraction"`
 	AlphaSpent float64 `json:"alpha_spent"` // up to and at this look, on both sides
 	// Information is the matured customers of each metric as a share of the plan; of survival those
@@ -48,11 +48,15 @@ func nextLooks(before []SpentLook, next SpentLook) []SpentLook {
 	return append(slices.Clone(before), next)
 }
 
-// thisLook is the look that is taken on these totals.
-func (x *Experiment) thisLook(t *Totals, information float64, final bool) SpentLook {
-	l := SpentLook{Fraction: min(1, information), Information: map[MetricKey]float64{}}
-	if final {
+// thisLook is the look that is taken on these totals. A plan does not end before min_days, however
+// many have matured: until then a part is left to spend.
+func (c *caseFile) thisLook(t *Totals, r *Report) SpentLook {
+	x := c.experiment
+	l := SpentLook{Fraction: min(1, r.Information), Information: map[MetricKey]float64{}}
+	if r.Final {
 		l.Fraction = 1
+	} else if least := x.Policy.minDays(); least > 0 {
+		l.Fraction = min(l.Fraction, c.age()/float64(least))
 	}
 	for i, key := range x.Metrics.Keys() {
 		l.Information[key] = x.share(t, key)

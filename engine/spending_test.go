@@ -131,7 +131,7 @@ func TestLooksThatCannotDecideSpendNothing(t *testing.T) {
 		name   string
 		change func(s *scene)
 	}{
-		{"too young", func(s *scene) { s.days = 13 }},
+		{"too young", func(s *scene) { s.days = 6.9 }},
 		{"too few customers", func(s *scene) { s.x.Policy.MinCustomers = 3001 }},
 		{"too few values", func(s *scene) { s.put(sums("ltv", "warm", 3000, 40, 50, 99)) }},
 		{"unhealthy", func(s *scene) { s.put(shares("ltv", "control", 3000, 0)); s.put(shares("ltv", "warm", 3000, 0)) }},
@@ -149,6 +149,41 @@ func TestLooksThatCannotDecideSpendNothing(t *testing.T) {
 			// bounds/ld_obf_None_K1 of the golden file: one look, 1.95996398454006.
 			if r := s.look(); r.Verdict.Action != ActionPromote || math.Abs(*r.Looks[0].Boundary-1.95996398454006) > 1e-6 {
 				t.Errorf("%s: %s", r.Verdict.Action, mustJSON(r.Looks))
+			}
+		})
+	}
+}
+
+// Between the first week and min_days an arm can be stopped for harm, so a look has spent its part;
+// and until min_days a part is left, however many have matured. The boundaries of two looks, the
+// second with twice the information, are those of bounds/ld_obf_None_K2 in
+// stats/testdata/golden/group_sequential.json (only the ratio of informations counts).
+func TestLooksBeforeMinDaysSpend(t *testing.T) {
+	want := []float64{2.9625880427275666, 1.968595640593656}
+	for _, tt := range []struct {
+		name    string
+		planned int
+	}{
+		{"half of the plan in half of the time", 6000},
+		{"the whole plan in half of the time", 3000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := planned(tt.planned)
+			s.days = 7
+			s.grow(3000, -2.9)
+			first := s.look()
+			if first.Verdict.Action != ActionContinue || len(first.Looks) != 1 || first.Looks[0].Fraction != 0.5 {
+				t.Fatalf("%s after a week: %s", first.Verdict.Action, mustJSON(first.Looks))
+			}
+			s.days = 14
+			s.grow(6000, 1.97)
+			last := s.look()
+			if last.Verdict.Action != ActionPromote || len(last.Looks) != 2 || last.Looks[1].Fraction != 1 {
+				t.Fatalf("%s at min_days: %s", last.Verdict.Action, mustJSON(last.Looks))
+			}
+			got := []float64{*last.Looks[0].Boundary, *last.Looks[1].Boundary}
+			if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-6)); diff != "" {
+				t.Errorf("boundaries (-want +got):\n%s", diff)
 			}
 		})
 	}
