@@ -2,9 +2,13 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
+
+	"github.com/perennial-engine/perennial/internal/pgtest"
 )
 
 // hot is a test of three arms with uneven weights over half of the traffic.
@@ -229,5 +233,50 @@ func TestBadAssignments(t *testing.T) {
 	s.post("/v1/assignments", object{"customers": many[:10_000], "touchpoint": "welcome-email"}).is(http.StatusOK)
 	if n := s.count(`SELECT count(*) FROM enrolments`); n != 10_000 {
 		t.Errorf("%d enrolments of 10,000", n)
+	}
+}
+
+// TestMaxDays: max_days after the first enrolment nobody is enrolled any more, on any server;
+// who is enrolled stays, and what is late and happened before counts.
+func TestMaxDays(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	s := newSystemOn(t, dsn).catalogue()
+	s.running(and(welcomeTone, object{"policy": object{"min_days": 14, "max_days": 14}}))
+	ask := func(customer string, want object) {
+		t.Helper()
+		s.post("/v1/assignments", object{"customer": customer, "touchpoint": "welcome-email"}).is(http.StatusOK).has(want)
+	}
+	page := func(customer string, options ...option) *answer {
+		return s.post("/ofrep/v1/evaluate/flags", object{"context": object{"targetingKey": customer}}, options...)
+	}
+	s.pass(3 * day) // the days begin with the first enrolment
+	ask("first", object{"/reason": "assigned"})
+	s.pass(14*day - time.Microsecond)
+	ask("last", object{"/reason": "assigned"})
+	etag := page("new").is(http.StatusOK).header.Get("ETag")
+	page("new", header("If-None-Match", etag)).is(http.StatusNotModified)
+	s.pass(time.Microsecond)
+	page("new", header("If-None-Match", etag)).is(http.StatusOK)
+	ask("new", object{"/reason": "not_in_traffic", "/experiment": nil, "/content": object{"from": "welcome-email"}})
+	for _, customer := range []string{"first", "last"} {
+		ask(customer, object{"/reason": "assigned", "/experiment": "welcome-tone"})
+	}
+	other := s.beside(dsn, fullDisk{}, nil)
+	if err := errors.Join(other.Refresh(t.Context()), other.Follow(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := assign(t, other, "new"); got.Reason != "not_in_traffic" {
+		t.Errorf("on another server: %s", got.Reason)
+	}
+	exposure := func(customer string, at time.Time) object {
+		return object{"id": customer, "customer": customer, "touchpoint": "welcome-email", "occurred_at": at}
+	}
+	s.post("/v1/exposures", object{"exposures": []object{exposure("new", s.now()), exposure("late", s.now().Add(-time.Second))}}).receipt(2, 0, 0)
+	if n := s.count(`SELECT count(*) FROM enrolments WHERE customer_id IN ('first', 'last', 'late')`); n != 3 {
+		t.Errorf("%d of three are enrolled", n)
+	}
+	if n := s.count(`SELECT count(*) FROM enrolments`); n != 3 {
+		t.Errorf("%d are enrolled", n)
 	}
 }

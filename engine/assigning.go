@@ -44,14 +44,13 @@ func (e *Engine) Assign(ctx context.Context, r AssignRequest) ([]Assigned, error
 	if err := v.err("request"); err != nil {
 		return nil, err
 	}
-	now := e.now()
 	answers := make([]Assigned, 0, len(r.Customers))
 	var enrolments []Enrolment
 	for _, customer := range r.Customers {
 		answer, _ := lookup.Meet(string(r.Touchpoint), lookup.Visitor(customer, r.Attributes))
 		answers = append(answers, Assigned{Customer: customer, Answer: answer})
 		if r.Record {
-			enrolments = lookup.appendEnrolments(enrolments, customer, &answer, place, now)
+			enrolments = lookup.appendEnrolments(enrolments, customer, &answer, place, lookup.now)
 		}
 	}
 	e.assigned.add(answers)
@@ -68,7 +67,7 @@ func (e *Engine) Evaluate(ctx context.Context, lookup Lookup, touchpoint string,
 	}
 	if answer.Enrol || answer.Compared != nil {
 		place, _ := lookup.Snapshot().Touchpoint(touchpoint)
-		e.enrol(ctx, lookup.appendEnrolments(nil, CustomerID(who.customer.Identifier), &answer, place, e.now()))
+		e.enrol(ctx, lookup.appendEnrolments(nil, CustomerID(who.customer.Identifier), &answer, place, lookup.now))
 	}
 	return answer, ok
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Fingerprint is the same for two visits with the same answers everywhere: of one picture,
-// by one identifier of one person with the same enrolments, attributes and words. It is the
-// same on every server.
+// by one identifier of one person with the same enrolments, attributes and words, while the
+// same tests enrol. It is the same on every server.
 func (v Lookup) Fingerprint(who *Visitor) [16]byte {
 	var space [512]byte
 	text := space[:0]
@@ -25,6 +25,10 @@ func (v Lookup) Fingerprint(who *Visitor) [16]byte {
 		add(enrolment.Experiment)
 		add(enrolment.Variant)
 		text = binary.AppendVarint(text, enrolment.At.UnixMicro())
+	}
+	add("")
+	for _, experiment := range v.Snapshot().Ended(&who.customer) {
+		add(experiment)
 	}
 	add("")
 	if person.Linked() {

@@ -113,7 +113,7 @@ func (e *Engine) IngestExposures(ctx context.Context, exposures []Element[Exposu
 		for i := range good {
 			x := &good[i]
 			place, _ := lookup.Snapshot().Touchpoint(string(x.Touchpoint))
-			answer, _ := lookup.Meet(string(x.Touchpoint), lookup.Visitor(x.Customer, nil))
+			answer, _ := lookup.Meet(string(x.Touchpoint), lookup.at(x.OccurredAt).Visitor(x.Customer, nil))
 			x.Enrols = slices.DeleteFunc(
 				lookup.appendEnrolments(nil, x.Customer, &answer, place, x.OccurredAt),
 				func(r Enrolment) bool { return r.EnrolledAt.Before(lookup.live.startedAt[r.Experiment]) })

@@ -158,8 +158,7 @@ func (c *Configuration) addPromotions(p *snapshot.Picture) (origin map[Touchpoin
 	return origin
 }
 
-// picture is the experiment as assignment sees it. An arm stopped for harm serves
-// control's content and stays an arm.
+// picture is the experiment as assignment sees it.
 func (x *Experiment) picture(layerSalt string) (snapshot.Experiment, error) {
 	who, err := audience.Compile(x.Audience)
 	if err != nil {
@@ -167,20 +166,26 @@ func (x *Experiment) picture(layerSalt string) (snapshot.Experiment, error) {
 	}
 	p := snapshot.Experiment{
 		Key: string(x.Key), Version: x.Version, Salt: x.Salt, LayerSalt: layerSalt, Slots: x.Slots,
-		Paused: x.Status == StatusPaused, Audience: who,
+		Paused: x.Status == StatusPaused, MaxDays: x.Policy.MaxDays, Audience: who, Variants: x.arms(),
 	}
 	for _, t := range x.Touchpoints {
 		p.Touchpoints = append(p.Touchpoints, string(t))
 	}
+	return p, nil
+}
+
+// arms are the variants as assignment sees them. One stopped for harm serves control's
+// content and stays an arm.
+func (x *Experiment) arms() (arms []snapshot.Variant) {
 	control := x.Control()
 	for _, v := range x.Variants {
 		content := v.Content
 		if x.isStopped(v.Key) {
 			content = control.Content
 		}
-		p.Variants = append(p.Variants, snapshot.Variant{Key: string(v.Key), Weight: v.Weight, Content: rawContent(content)})
+		arms = append(arms, snapshot.Variant{Key: string(v.Key), Weight: v.Weight, Content: rawContent(content)})
 	}
-	return p, nil
+	return arms
 }
 
 func (x *Experiment) override(o Override) snapshot.Override {

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"maps"
+	"time"
 
 	"github.com/perennial-engine/perennial/engine/people"
 	"github.com/perennial-engine/perennial/engine/snapshot"
@@ -12,7 +13,8 @@ import (
 type Lookup struct {
 	engine *Engine
 	live   *live
-	upTo   int64 // ingest position that people are known up to
+	upTo   int64     // ingest position that people are known up to
+	now    time.Time // of the contact
 }
 
 // Lookup answers the picture that serves now.
@@ -22,7 +24,13 @@ func (e *Engine) Lookup() (Lookup, error) {
 	if live == nil {
 		return Lookup{}, Errorf(KindUnavailable, "not_ready", "the configuration has not been loaded yet")
 	}
-	return Lookup{e, live, upTo}, nil
+	return Lookup{e, live, upTo, e.now()}, nil
+}
+
+// at is the same picture for a contact at another time.
+func (v Lookup) at(now time.Time) Lookup {
+	v.now = now
+	return v
 }
 
 // Snapshot is the picture of touchpoints and tests.
@@ -41,7 +49,7 @@ type Visitor struct {
 func (v Lookup) Visitor(identifier CustomerID, sent json.RawMessage) *Visitor {
 	who := &Visitor{sent: sent, lookup: v}
 	who.customer = snapshot.Customer{
-		Identifier: string(identifier), Person: v.live.people.Find(string(identifier)), Know: who,
+		Identifier: string(identifier), Person: v.live.people.Find(string(identifier)), Know: who, Now: v.now,
 	}
 	return who
 }
@@ -76,6 +84,11 @@ func (v *Visitor) Is(identifier string) bool {
 // KeyIn is the assignment key of the visitor's enrolment in an experiment.
 func (v *Visitor) KeyIn(experiment string) string {
 	return v.lookup.live.people.KeyIn(v.customer.Identifier, experiment)
+}
+
+// FirstIn is the time of anybody's first enrolment in an experiment.
+func (v *Visitor) FirstIn(experiment string) (at time.Time, ok bool) {
+	return v.lookup.live.people.FirstIn(experiment)
 }
 
 // Key is the assignment key that a new experiment would draw the visitor with.

@@ -1,6 +1,10 @@
 package people
 
-import "strings"
+import (
+	"math"
+	"strings"
+	"time"
+)
 
 // An arm is a variant of an experiment. Arms are few and stay.
 type arm struct {
@@ -19,12 +23,13 @@ const none = 0
 type armTable struct {
 	arms    []arm // never changed, only appended to: a Person reads it without a lock
 	gone    []bool
+	first   []int64 // when each was entered first, in microseconds since 1970
 	numbers map[arm]uint32
 	retired map[string]bool // experiments
 }
 
 func newArmTable() armTable {
-	return armTable{arms: make([]arm, 1), gone: make([]bool, 1), numbers: map[arm]uint32{}, retired: map[string]bool{}}
+	return armTable{arms: make([]arm, 1), gone: make([]bool, 1), first: make([]int64, 1), numbers: map[arm]uint32{}, retired: map[string]bool{}}
 }
 
 // number is the number of an arm, none when its experiment was retired.
@@ -35,7 +40,7 @@ func (t *armTable) number(a arm) uint32 {
 	n, ok := t.numbers[a]
 	if !ok {
 		n = narrow(len(t.arms))
-		t.arms, t.gone = append(t.arms, a), append(t.gone, false)
+		t.arms, t.gone, t.first = append(t.arms, a), append(t.gone, false), append(t.first, math.MaxInt64)
 		t.numbers[a] = n
 	}
 	return n
@@ -54,4 +59,18 @@ func (t *armTable) retire(experiment string) (had bool) {
 		}
 	}
 	return had
+}
+
+// FirstIn is the time of the earliest enrolment in an experiment that was ever known; ok is
+// false without any, and once the experiment was retired.
+func (r *Registry) FirstIn(experiment string) (at time.Time, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	first := int64(math.MaxInt64)
+	for n, a := range r.arms.arms {
+		if n != none && a.experiment == experiment && !r.arms.gone[n] {
+			first = min(first, r.arms.first[n])
+		}
+	}
+	return time.UnixMicro(first).UTC(), first != math.MaxInt64
 }

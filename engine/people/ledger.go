@@ -117,6 +117,9 @@ func (r *Registry) replace(s *shard, at *block, list []served) {
 		r.stats.Enrolments -= before
 		r.stats.Enrolled--
 	}
+	for _, row := range list {
+		r.arms.first[row.arm] = min(r.arms.first[row.arm], row.at)
+	}
 	*at = l.store(list)
 	if *at != 0 {
 		now, _ := l.count(*at)

@@ -481,3 +481,35 @@ func TestForgetHashed(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// The first enrolment of anybody in an experiment is known in any order, and to who reads a
+// file; a later one, one of another experiment and one of a retired one are not it.
+func TestFirstIn(t *testing.T) {
+	r := New(secret)
+	r.Enrol(enrolment("c1", "tone", "warm", "c1", 1))
+	r.Enrol(enrolment("c3", "tone", "warm", "c3", 3))
+	r.Enrol(enrolment("c2", "tone", "control", "c2", 2))
+	r.Enrol(enrolment("c0", "price", "low", "c0", 0))
+	r.Enrol(enrolment("c1", "tone", "warm", "c1", 9))
+	r.Link("c3", "c2")
+	var file bytes.Buffer
+	if _, err := r.WriteTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(&file, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*Registry{r, back} {
+		if at, ok := r.FirstIn("tone"); !ok || !at.Equal(enrolment("", "", "", "", 1).At) {
+			t.Errorf("first in tone: %v %t", at, ok)
+		}
+		if at, ok := r.FirstIn("none"); ok {
+			t.Errorf("first in a test without anybody: %v", at)
+		}
+		r.Retire("tone")
+		if at, ok := r.FirstIn("tone"); ok {
+			t.Errorf("first in a retired test: %v", at)
+		}
+	}
+}

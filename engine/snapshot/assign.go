@@ -13,6 +13,7 @@ type Customer struct {
 	Identifier string
 	Person     people.Person
 	Know       Knowledge
+	Now        time.Time // of the contact
 
 	drawn [4]draw // slots drawn so far: touchpoints share layers and holdouts
 	draws int
@@ -44,6 +45,8 @@ type Knowledge interface {
 	Is(identifier string) bool
 	// KeyIn is the assignment key of the person's enrolment in an experiment.
 	KeyIn(experiment string) string
+	// FirstIn is the time of anybody's first enrolment in an experiment.
+	FirstIn(experiment string) (at time.Time, ok bool)
 }
 
 // Assign answers what a customer gets at a touchpoint; ok is false when there is no such
@@ -158,12 +161,12 @@ func (at *place) content(c *Customer) json.RawMessage {
 }
 
 // enter is what the test with the customer's slot says to who is in none yet; found is
-// false when no test has the slot.
+// false when no test has the slot, or its enrolment is over.
 func (at *place) enter(c *Customer) (answer Answer, found bool) {
 	key := c.Person.Key()
 	slot := c.slot(at.tests[0].LayerSalt)
 	for _, x := range at.tests {
-		if !x.Slots.Contains(slot) {
+		if !x.Slots.Contains(slot) || x.ended(c) {
 			continue
 		}
 		switch {
@@ -177,6 +180,25 @@ func (at *place) enter(c *Customer) (answer Answer, found bool) {
 		return answer, true
 	}
 	return Answer{}, false
+}
+
+// ended reports whether the test's enrolment is over.
+func (x *test) ended(c *Customer) bool {
+	if x.MaxDays == 0 {
+		return false
+	}
+	first, some := c.Know.FirstIn(x.Key)
+	return some && !c.Now.Before(first.Add(time.Duration(x.MaxDays)*24*time.Hour))
+}
+
+// Ended are the tests that nobody enters any more at the time of the contact.
+func (s *Snapshot) Ended(c *Customer) (experiments []string) {
+	for _, x := range s.limited {
+		if x.ended(c) {
+			experiments = append(experiments, x.Key)
+		}
+	}
+	return experiments
 }
 
 // heldBack reports whether a promotion on one of the test's touchpoints, not only this one,
@@ -251,7 +273,7 @@ func (at *place) compares(c *Customer) (entries []Entry) {
 // not held back.
 func (at *place) takes(c *Customer) bool {
 	for _, x := range at.tests {
-		if x.Slots.Contains(c.slot(x.LayerSalt)) {
+		if x.Slots.Contains(c.slot(x.LayerSalt)) && !x.ended(c) {
 			return x.Paused || x.Audience == nil || x.Audience.Matches(c.Know.Attributes(), at.Channel)
 		}
 	}

@@ -38,6 +38,7 @@ type Experiment struct {
 	LayerSalt   string
 	Slots       assign.Slots
 	Paused      bool
+	MaxDays     int                // so long after the first enrolment nobody enters any more; 0: never
 	Audience    *audience.Audience // nil: everyone
 	Touchpoints []string
 	Variants    []Variant // in stored order

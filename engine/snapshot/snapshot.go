@@ -16,6 +16,7 @@ type Snapshot struct {
 	touchpoints map[string]*place
 	keys        []string // of the touchpoints, sorted
 	attributes  []string // that audiences name, sorted
+	limited     []*test  // those with an end of enrolment
 }
 
 // place is a touchpoint and all that can happen there.
@@ -112,6 +113,9 @@ func (s *Snapshot) addExperiment(x Experiment) error {
 			}
 		}
 		at.tests = append(at.tests, running)
+	}
+	if x.MaxDays > 0 {
+		s.limited = append(s.limited, running)
 	}
 	for _, name := range x.Audience.Attributes() {
 		if at, found := slices.BinarySearch(s.attributes, name); !found {
