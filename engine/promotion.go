@@ -101,7 +101,7 @@ func (p *Promotion) reached(policy *Policy) int {
 func (x *PromotedExperiment) picture(winners map[ExperimentKey]VariantKey) snapshot.Promotion {
 	p := snapshot.Promotion{
 		Experiment: string(x.Key), Version: x.Version, Variant: string(x.Promotion.Variant), Salt: x.Salt,
-		Before:   make(map[string]snapshot.Served, len(x.Promotion.Before)),
+		Variants: x.arms(), Before: make(map[string]snapshot.Served, len(x.Promotion.Before)),
 		Holdback: x.Promotion.heldBack(&x.Policy), Reached: x.Promotion.reached(&x.Policy),
 	}
 	if x.compares() && p.Holdback > 0 {
@@ -109,9 +109,6 @@ func (x *PromotedExperiment) picture(winners map[ExperimentKey]VariantKey) snaps
 	}
 	for _, t := range x.Touchpoints {
 		p.Touchpoints = append(p.Touchpoints, string(t))
-	}
-	for _, v := range x.Variants {
-		p.Variants = append(p.Variants, snapshot.Variant{Key: string(v.Key), Weight: v.Weight, Content: rawContent(v.Content)})
 	}
 	for key, before := range x.Promotion.Before {
 		p.Before[string(key)] = snapshot.Served{
