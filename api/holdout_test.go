@@ -121,6 +121,33 @@ func TestOverrides(t *testing.T) {
 	ask().has(object{"/reason": "held_out"})
 }
 
+// TestOverridesOfADraft: they go with the draft, or with their variant, and force nothing on whoever
+// is met by another experiment of the same key.
+func TestOverridesOfADraft(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	const at = "/v1/experiments/welcome-tone"
+	etag := s.post("/v1/experiments", welcomeTone).is(http.StatusCreated).header.Get("ETag")
+	s.put(at+"/overrides/a", `{"variant": "warm"}`).is(http.StatusCreated)
+	s.put(at+"/overrides/b", `{"variant": "control"}`).is(http.StatusCreated)
+	ask := func(customer, reason string) {
+		t.Helper()
+		s.post("/v1/assignments", object{"customer": customer, "touchpoint": "welcome-email", "record": false}).is(http.StatusOK).
+			has(object{"/reason": reason})
+	}
+	etag = s.patch(at, object{"variants": []object{
+		{"key": "control", "control": true, "weight": 1}, {"key": "hot", "weight": 1},
+	}}, ifMatch(etag)).is(http.StatusOK).header.Get("ETag")
+	ask("a", "default")
+	ask("b", "forced")
+	s.delete(at, ifMatch(etag)).is(http.StatusNoContent)
+	s.running(welcomeTone)
+	ask("b", "assigned")
+	if n := s.count(`SELECT count(*) FROM overrides`); n != 0 {
+		t.Errorf("%d forced variants are left", n)
+	}
+}
+
 // TestAudience: who is in it is known from stored attributes overlaid with those sent, and
 // is not asked again once enrolled.
 func TestAudience(t *testing.T) {

@@ -162,6 +162,9 @@ func (s *Store) DeleteExperiment(ctx context.Context, key engine.ExperimentKey, 
 		if err := x.CheckDelete(version); err != nil {
 			return err
 		}
+		if err := dropOverrides(ctx, tx, key, nil); err != nil {
+			return err
+		}
 		return deleteOne(ctx, tx, at, "experiment", string(key), `DELETE FROM experiments WHERE key = $1`)
 	})
 }
@@ -199,6 +202,11 @@ func (s *Store) ChangeExperiment(ctx context.Context, key engine.ExperimentKey, 
 		}
 		if err := saveExperiment(ctx, tx, c.Experiment); err != nil {
 			return err
+		}
+		if was.Experiment.Status == engine.StatusDraft {
+			if err := dropOverrides(ctx, tx, key, c.Experiment.Variants); err != nil {
+				return err
+			}
 		}
 		if err := saveContents(ctx, tx, c, before); err != nil {
 			return err

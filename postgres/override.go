@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"github.com/perennial-engine/perennial/engine"
 )
@@ -50,4 +51,14 @@ func (s *Store) DeleteOverride(ctx context.Context, experiment engine.Experiment
 		}
 		return record(ctx, tx, at, engine.Override{Experiment: experiment}.Entry())
 	})
+}
+
+// dropOverrides takes back the forced variants of a draft but those that it keeps.
+func dropOverrides(ctx context.Context, tx *sqlx.Tx, experiment engine.ExperimentKey, kept []engine.Variant) error {
+	variants := pq.StringArray{}
+	for _, v := range kept {
+		variants = append(variants, string(v.Key))
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM overrides WHERE experiment = $1 AND variant <> ALL ($2)`, experiment, variants)
+	return err
 }
