@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -206,12 +207,12 @@ func (e *Engine) forEachPromoted(
 }
 
 // forEach calls fn for every test. A failure, a panic or a hang of one never stops the
-// others; all are answered together. Each run begins with another test, so that those behind
+// others; all are answered together. Each run begins with one drawn by lot, so that those behind
 // one that takes all the time have their turn as well.
 func forEach[T any](
 	ctx context.Context, now time.Time, tests []T, key func(*T) ExperimentKey, fn func(context.Context, *T) (int, error),
 ) (rows int, err error) {
-	first := int(now.Unix() / 60)
+	first := drawn(now, len(tests))
 	var failures []error
 	for i := range tests {
 		x := &tests[(first+i)%len(tests)]
@@ -229,6 +230,15 @@ func forEach[T any](
 		}
 	}
 	return rows, errors.Join(failures...)
+}
+
+// drawn is which of n tests a run at a time begins with. The times of a schedule have too much in
+// common to be counted through, such as being multiples of five minutes: they seed a draw.
+func drawn(now time.Time, n int) int {
+	if n == 0 {
+		return 0
+	}
+	return rand.New(rand.NewPCG(uint64(now.UnixNano()), 0)).IntN(n)
 }
 
 // week begins on Monday, as the zero time does.

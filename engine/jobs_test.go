@@ -164,14 +164,44 @@ func TestARunIsCutAtItsDeadline(t *testing.T) {
 		if n := len(s.began); s.took != 10*time.Minute || n < 2 || n > 3 {
 			t.Errorf("the run took %v for %v, want 10 minutes for two tests", s.took, s.began)
 		}
-		for range 5 {
+		for range 20 {
 			time.Sleep(time.Minute)
 			_, _ = e.RunJob(t.Context(), "measure")
 		}
 		if got := slices.Sorted(maps.Keys(s.began)); len(got) != 6 {
-			t.Errorf("after six runs only %v had a turn", got)
+			t.Errorf("after 21 runs only %v had a turn", got)
 		}
 	})
+}
+
+// Each of the tests comes first in its turn, whatever the interval of the job: the first of five
+// every five minutes is not always the same.
+func TestEveryTestComesFirst(t *testing.T) {
+	for _, every := range []time.Duration{time.Minute, 5 * time.Minute, 10 * time.Minute, 24 * time.Hour, week} {
+		for tests := 1; tests <= 12; tests++ {
+			synctest.Test(t, func(t *testing.T) {
+				measured := 0
+				came := map[ExperimentKey]bool{}
+				s := &jobStore{tests: tests, measure: func(_ context.Context, key ExperimentKey) (int, error) {
+					if measured++; measured == 1 {
+						came[key] = true
+					}
+					return 0, nil
+				}}
+				e := jobEngine(s)
+				for range 10 * tests {
+					measured = 0
+					if _, err := e.RunJob(t.Context(), "measure"); err != nil || measured != tests {
+						t.Fatalf("%d measured: %v", measured, err)
+					}
+					time.Sleep(every)
+				}
+				if len(came) != tests {
+					t.Errorf("of %d tests measured every %v only %v came first", tests, every, slices.Sorted(maps.Keys(came)))
+				}
+			})
+		}
+	}
 }
 
 // The jobs' deadlines and intervals are what the documents promise (docs/operations.md).
