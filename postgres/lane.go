@@ -79,13 +79,8 @@ func openLane(ctx context.Context, tx *sqlx.Tx) (b block, err error) {
 
 // closeLane waits until the block before is in or given up, and makes this one the newest.
 func (s *Store) closeLane(ctx context.Context, tx *sqlx.Tx, b block) error {
-	statement, err := s.prepared(ctx, `
-		WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, CAST(CAST($2 AS bigint) % 2147483647 AS integer)))
-		UPDATE ingest_position SET value = $3 FROM turn WHERE value < $4`)
-	if err != nil {
-		return err
-	}
-	result, err := tx.StmtxContext(ctx, statement).ExecContext(ctx, blockLock, b.first-1, b.first+groupRows-1, b.first)
+	result, err := tx.StmtxContext(ctx, s.prepared(publishBlock)).
+		ExecContext(ctx, blockLock, b.first-1, b.first+groupRows-1, b.first)
 	if err != nil {
 		return err
 	}
@@ -95,34 +90,48 @@ func (s *Store) closeLane(ctx context.Context, tx *sqlx.Tx, b block) error {
 	return nil
 }
 
-// prepared is a statement that the bulk pool's connections parse once each.
-func (s *Store) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) {
-	s.preparing.Lock()
-	defer s.preparing.Unlock()
-	if known, ok := s.statements[query]; ok {
-		return known, nil
-	}
-	statement, err := s.bulk.PreparexContext(ctx, query) //nolint:sqlclosecheck // it lasts as long as the pool
-	if err == nil {
-		s.statements[query] = statement
-	}
-	return statement, err
-}
+const publishBlock = `
+		WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1, CAST(CAST($2 AS bigint) % 2147483647 AS integer)))
+		UPDATE ingest_position SET value = $3 FROM turn WHERE value < $4`
 
 // alone takes the ledger's lock and a block, which is published with the transaction: how many
 // rows there will be is not known before. What the statement sees of erasures is from before
 // it had the lock, and holds where nothing was published in between.
 func (s *Store) alone(ctx context.Context, tx *sqlx.Tx) (b block, err error) {
-	statement, err := s.prepared(ctx, `
+	err = tx.StmtxContext(ctx, s.prepared(takeBlock)).QueryRowContext(ctx, groupRows, ledgerLock).Scan(&b.first, &b.unerased)
+	return b, err
+}
+
+const takeBlock = `
 		WITH seen AS MATERIALIZED (SELECT value, EXISTS (SELECT FROM erasures) AS erasures FROM ingest_position),
 		ledger AS MATERIALIZED (SELECT pg_advisory_xact_lock($2, 0)),
 		taken AS (UPDATE ingest_position SET value = value + $1 FROM ledger RETURNING value - $1 AS before)
-		SELECT before + 1, before = seen.value AND NOT seen.erasures FROM taken, seen`)
-	if err != nil {
-		return b, err
+		SELECT before + 1, before = seen.value AND NOT seen.erasures FROM taken, seen`
+
+// prepare has the statements of the queues ready, which the bulk pool's connections parse once
+// each. The first time it takes a connection: who holds one, and the ledger's lock perhaps, must
+// not wait for another.
+func (s *Store) prepare(ctx context.Context) error {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	for _, query := range []string{takeBlock, publishBlock, addEvents} {
+		if s.statements[query] != nil {
+			continue
+		}
+		statement, err := s.bulk.PreparexContext(ctx, query) //nolint:sqlclosecheck // it lasts as long as the pool
+		if err != nil {
+			return translate(err)
+		}
+		s.statements[query] = statement
 	}
-	err = tx.StmtxContext(ctx, statement).QueryRowContext(ctx, groupRows, ledgerLock).Scan(&b.first, &b.unerased)
-	return b, err
+	return nil
+}
+
+// prepared is a statement that prepare has made ready.
+func (s *Store) prepared(query string) *sqlx.Stmt {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	return s.statements[query]
 }
 
 // published is the end of a transaction that is alone.

@@ -16,6 +16,9 @@ import (
 
 func begin(t *testing.T, s *Store) *sqlx.Tx {
 	t.Helper()
+	if err := s.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	tx := must(s.bulk.Beginx())(t)
 	t.Cleanup(func() { _ = tx.Rollback() })
 	return tx

@@ -198,6 +198,9 @@ func (q *queue[T]) transact(beside bool, rows func() []T) (statuses []engine.Row
 	if beside {
 		open, end = openLane, q.store.closeLane
 	}
+	if err := q.store.prepare(ctx); err != nil {
+		return nil, err
+	}
 	for range maxAttempts {
 		err = q.store.inTx(ctx, q.store.bulk, func(tx *sqlx.Tx) error {
 			b, err := open(ctx, tx)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/pgtest"
 )
 
 // held is the ledger's lock, held by somebody else: what is queued waits.
@@ -147,5 +149,24 @@ func TestCloseFlushes(t *testing.T) {
 	<-last.done
 	if last.err != nil {
 		t.Errorf("the last event was not written: %v", last.err)
+	}
+}
+
+// Whoever writes holds one connection and never waits for another: those who have the others may
+// wait for the ledger's lock, which the writer has.
+func TestAWriterNeedsOneConnection(t *testing.T) {
+	s := must(open(pgtest.Database(t), hotLimits, limits{connections: 1, statement: time.Minute, silence: time.Minute}))(t)
+	t.Cleanup(func() { _ = s.Close() })
+	ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Second)
+	defer giveUp()
+	events := make([]engine.Event, 2*groupRows)
+	for i := range events {
+		events[i] = order("c", fmt.Sprint("o", i), "1", start)
+	}
+	if _, err := s.InsertEvents(ctx, events); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.InsertExposures(ctx, []engine.Exposure{{ID: "x", Customer: "c", Touchpoint: "mail", OccurredAt: start}}); err != nil {
+		t.Error(err)
 	}
 }
