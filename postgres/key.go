@@ -117,17 +117,19 @@ func (s *Store) ClaimIdempotency(
 	return answer, err
 }
 
-// SaveIdempotency implements engine.Keys.
+// SaveIdempotency implements engine.Keys. A claim that was taken for dead, and is another
+// request's by now, is left to that one.
 func (s *Store) SaveIdempotency(ctx context.Context, c engine.IdempotencyClaim, answer *engine.IdempotentAnswer) error {
 	return s.inTx(ctx, s.hot, func(tx *sqlx.Tx) error {
 		if answer == nil {
 			_, err := tx.ExecContext(ctx,
-				`DELETE FROM idempotency_keys WHERE owner = $1 AND key = $2 AND status = 0`, c.Owner, c.Key)
+				`DELETE FROM idempotency_keys WHERE owner = $1 AND key = $2 AND digest = $3 AND status = 0`, c.Owner, c.Key, c.Digest)
 			return err
 		}
-		_, err := tx.ExecContext(ctx,
-			`UPDATE idempotency_keys SET status = $3, body = $4 WHERE owner = $1 AND key = $2`,
-			c.Owner, c.Key, answer.Status, answer.Body)
+		_, err := tx.ExecContext(ctx, `
+			UPDATE idempotency_keys SET status = $4, body = $5
+			WHERE owner = $1 AND key = $2 AND digest = $3 AND status = 0`,
+			c.Owner, c.Key, c.Digest, answer.Status, answer.Body)
 		return err
 	})
 }

@@ -155,13 +155,13 @@ func TestIdempotencyClaims(t *testing.T) {
 		{"in flight for longer: it has died", "body", nil, start.Add(time.Minute + time.Microsecond), nil},
 		{"the new one is in flight", "body", nil, start.Add(2 * time.Minute), inFlight},
 		{"answered", "body", func() {
-			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i"}, answered); err != nil {
+			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i", Digest: []byte("body")}, answered); err != nil {
 				t.Error(err)
 			}
 		}, start.Add(2 * time.Minute), answered},
 		{"answered for ever, whatever is sent", "other", nil, start.Add(1000 * day), answered},
 		{"an answer is not freed", "body", func() {
-			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i"}, nil); err != nil {
+			if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "i", Digest: []byte("body")}, nil); err != nil {
 				t.Error(err)
 			}
 		}, start.Add(3 * time.Minute), answered},
@@ -176,11 +176,48 @@ func TestIdempotencyClaims(t *testing.T) {
 	if got := claim("j", "body", start); got != nil {
 		t.Errorf("another key: %+v", got)
 	}
-	if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "j"}, nil); err != nil {
+	if err := s.SaveIdempotency(t.Context(), engine.IdempotencyClaim{Owner: "k", Key: "j", Digest: []byte("body")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := claim("j", "body", start); got != nil {
 		t.Errorf("a freed claim: %+v", got)
+	}
+}
+
+// A request that took so long that its claim went to another body gets nothing kept, and takes
+// nothing away; of two that ended with one body the first answer stays.
+func TestAClaimThatWasTakenOver(t *testing.T) {
+	s := newStore(t)
+	claim := func(digest string) engine.IdempotencyClaim {
+		return engine.IdempotencyClaim{Owner: "k", Key: "i", Digest: []byte(digest)}
+	}
+	answer := func(body string) *engine.IdempotentAnswer {
+		return &engine.IdempotentAnswer{Status: 201, Body: []byte(body)}
+	}
+	if got := must(s.ClaimIdempotency(t.Context(), claim("slow"), start))(t); got != nil {
+		t.Fatalf("the first: %+v", got)
+	}
+	late := start.Add(2 * time.Minute)
+	if got := must(s.ClaimIdempotency(t.Context(), claim("other"), late))(t); got != nil {
+		t.Fatalf("the one that took over: %+v", got)
+	}
+	for _, tt := range []struct {
+		name   string
+		of     string
+		answer *engine.IdempotentAnswer
+		want   *engine.IdempotentAnswer // of the one that took over
+	}{
+		{"the slow one fails", "slow", nil, &engine.IdempotentAnswer{Digest: []byte("other")}},
+		{"the slow one answers", "slow", answer("slow"), &engine.IdempotentAnswer{Digest: []byte("other")}},
+		{"the other answers", "other", answer("first"), &engine.IdempotentAnswer{Digest: []byte("other"), Status: 201, Body: []byte("first")}},
+		{"and once more", "other", answer("second"), &engine.IdempotentAnswer{Digest: []byte("other"), Status: 201, Body: []byte("first")}},
+	} {
+		if err := s.SaveIdempotency(t.Context(), claim(tt.of), tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, must(s.ClaimIdempotency(t.Context(), claim("other"), late))(t)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }
 

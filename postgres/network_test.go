@@ -315,7 +315,7 @@ func TestLostReplies(t *testing.T) {
 			return err
 		}, `SELECT count(*) FROM idempotency_keys WHERE status = 0`, 0},
 		{"SaveIdempotency", func(ctx context.Context, s *Store) error {
-			return s.SaveIdempotency(ctx, engine.IdempotencyClaim{Owner: "k1", Key: "i"}, &engine.IdempotentAnswer{Status: 201})
+			return s.SaveIdempotency(ctx, engine.IdempotencyClaim{Owner: "k1", Key: "i", Digest: []byte("d")}, &engine.IdempotentAnswer{Status: 201})
 		}, `SELECT count(*) FROM idempotency_keys WHERE status = 201`, 0},
 		{"Measure", func(ctx context.Context, s *Store) error {
 			_, err := s.Measure(ctx, x)
