@@ -57,7 +57,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/experiments/:key/promote", decide, s.promote, false, false},
 		{post, "/v1/experiments/:key/approve", decide, s.act(s.engine.Approve), false, false},
 		{post, "/v1/experiments/:key/rollback", decide, s.act(s.engine.Rollback), false, false},
-		{get, "/v1/experiments/:key/start-checklist", reading, s.getStartChecklist, false, false},
+		{get, "/v1/experiments/:key/start-checklist", reading, s.getStartChecklist, false, true},
 		{get, "/v1/experiments/:key/timeline", reading, s.getTimeline, false, false},
 		{put, "/v1/experiments/:key/overrides/:customer", author, s.putOverride, false, false},
 		{del, "/v1/experiments/:key/overrides/:customer", author, s.deleteOverride, false, false},
@@ -76,7 +76,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/events", ingest, batch(s.meters.batches("events"), "events", (*eventJSON).event, s.engine.IngestEvents), false, false},
 		{post, "/v1/exposures", seeing, batch(s.meters.batches("exposures"), "exposures", (*exposureJSON).exposure, s.engine.IngestExposures), false, false},
 		{post, "/v1/enrolments", ingest, batch(s.meters.batches("enrolments"), "enrolments", (*enrolmentJSON).enrolment, s.engine.IngestEnrolments), false, false},
-		{put, "/v1/rates", ingest, s.putRates, false, false},
+		{put, "/v1/rates", ingest, s.putRates, false, true},
 
 		{get, "/v1/experiments/:key/report", read, s.getReport, false, false},
 		{get, "/v1/experiments/:key/holdback", read, s.getHoldbackReport, false, false},

@@ -1,8 +1,12 @@
 package api_test
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestOpenPages: health, readiness and version are open to all.
@@ -52,5 +56,51 @@ func TestRequestID(t *testing.T) {
 		}
 		seen[id] = true
 		a.has(object{"/request_id": id})
+	}
+}
+
+// TestSlowRoutes: what reads much of the ledger is answered however long it took, and all else
+// before the write timeout. Here that is over at once.
+func TestSlowRoutes(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(welcomeTone, object{"key": "running"}))
+	s.post("/v1/experiments", welcomeTone).is(http.StatusCreated)
+	server := s.api.HTTP()
+	server.WriteTimeout = time.Nanosecond
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	for _, c := range []struct {
+		method, path, body string
+		slow               bool
+	}{
+		{"GET", "/v1/layers", "", false},
+		{"POST", "/v1/events", `{"events": []}`, false},
+		{"PUT", "/v1/rates", `{"rates": [{"date": "2026-03-01", "currency": "USD", "rate": "0.9"}]}`, true},
+		{"POST", "/v1/plans/size", `{"metric": "ltv_30", "min_effect": 0.1}`, true},
+		{"GET", "/v1/experiments/welcome-tone/start-checklist", "", true},
+		{"POST", "/v1/experiments/welcome-tone/start", "", true},
+		{"POST", "/v1/experiments/running/reports", "", true},
+		{"GET", "/v1/export/events", "", true},
+		{"POST", "/v1/jobs/measure/run", "", true},
+		{"DELETE", "/v1/customers/c1", "", true},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+listener.Addr().String()+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+adminKey)
+		answer, err := http.DefaultClient.Do(r)
+		if err == nil {
+			_, err = io.Copy(io.Discard, answer.Body)
+			_ = answer.Body.Close()
+		}
+		if answered := err == nil; answered != c.slow {
+			t.Errorf("%s %s answered: %v, want %v (%v)", c.method, c.path, answered, c.slow, err)
+		}
 	}
 }
