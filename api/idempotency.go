@@ -37,7 +37,7 @@ func (s *Server) idempotently(handle func(*gin.Context) (reply, error)) func(*gi
 		}
 		c.Request.Body = io.NopCloser(bytes.NewReader(body))
 		c.Request.Header.Del("Content-Encoding")
-		digest := sha256.Sum256(fmt.Appendf(nil, "%s %s\n%s", c.Request.Method, c.Request.URL.Path, body))
+		digest := sha256.Sum256(fmt.Appendf(nil, "%s %s\n%s", c.Request.Method, c.Request.URL.RequestURI(), body))
 		claim := engine.IdempotencyClaim{Owner: caller(c).ID, Key: key, Digest: digest[:]}
 		first, err := s.engine.Idempotent(c.Request.Context(), claim)
 		switch {

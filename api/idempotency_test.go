@@ -44,6 +44,20 @@ func TestIdempotentCreate(t *testing.T) {
 	}
 }
 
+// TestIdempotentQuery: what a query asks for is part of the request. A report by channel is no
+// answer to who asks for one by tier.
+func TestIdempotentQuery(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(welcomeTone)
+	path, key := "/v1/experiments/welcome-tone/reports", idempotencyKey("once")
+	s.post(path+"?segment=channel", nil, key).is(http.StatusCreated).has(object{"/segment_by": "channel"})
+	s.post(path+"?segment=channel", nil, key).is(http.StatusCreated).has(object{"/segment_by": "channel"})
+	for _, other := range []string{"", "?segment=objective"} {
+		s.post(path+other, nil, key).fails(http.StatusUnprocessableEntity, "idempotency_key_reused")
+	}
+}
+
 // TestIdempotentSecret: the secret of a key comes again to who asked for it, and is nowhere
 // to be read in the database.
 func TestIdempotentSecret(t *testing.T) {
