@@ -118,6 +118,37 @@ func TestTheEndOfAGroupSequentialPlan(t *testing.T) {
 	}
 }
 
+// A look counts where information grew by at least 1 % of the plan; at the end of the plan it
+// counts whatever it added, because all that is left is spent, and after it none does.
+func TestNextLooks(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before []float64
+		next   float64
+		counts bool
+	}{
+		{"the first, however little", nil, 0.001, true},
+		{"exactly 1 % more", []float64{0.40}, 0.41, true},
+		{"less than 1 % more", []float64{0.40}, 0.4099, false},
+		{"less than 1 % more at the end", []float64{0.40, 0.995}, 1, true},
+		{"after the end", []float64{0.40, 1}, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var before []SpentLook
+			for _, fraction := range tt.before {
+				before = append(before, SpentLook{Fraction: fraction})
+			}
+			want := before
+			if tt.counts {
+				want = append(slices.Clone(before), SpentLook{Fraction: tt.next})
+			}
+			if diff := cmp.Diff(want, nextLooks(before, SpentLook{Fraction: tt.next})); diff != "" {
+				t.Errorf("looks (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func withAction(r *Report, a DecisionAction) *Report {
 	other := *r
 	other.Verdict = Verdict{Action: a}

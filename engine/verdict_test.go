@@ -44,6 +44,12 @@ func TestVerdict(t *testing.T) {
 		{"an uneven split needs 400", uneven(399), ActionContinue, "", []string{"burn_in"}, nil},
 		{"an uneven split has 400", uneven(400), ActionPromote, "warm", []string{"primary_improved"}, nil},
 
+		// docs/methods/decision-error.md: 400 where the share of the smaller arm is below 40 %.
+		{"39 to 61 needs 400", split(39, 61, 399), ActionContinue, "", []string{"burn_in"}, nil},
+		{"40 to 60 is even enough", split(40, 60, 100), ActionPromote, "warm", []string{"primary_improved"}, nil},
+		{"as many matured as the policy asks for", func(s *scene) { s.x.Policy.MinCustomers = 3000 }, ActionPromote, "warm", []string{"primary_improved"}, nil},
+		{"one matured too few", func(s *scene) { s.x.Policy.MinCustomers = 3001 }, ActionContinue, "", []string{"min_customers", "min_customers"}, nil},
+
 		{"a day before two weeks", func(s *scene) { s.days = 13 }, ActionContinue, "", []string{"min_days"}, nil},
 		{"a moment before two weeks", func(s *scene) { s.days = 14 - 1e-6 }, ActionContinue, "", []string{"min_days"}, nil},
 		{"two weeks", func(s *scene) { s.days = 14 }, ActionPromote, "warm", []string{"primary_improved"}, nil},
@@ -61,6 +67,8 @@ func TestVerdict(t *testing.T) {
 		// se of 8.6 − .9·10 is 5·√(1.81/3000) = .1228, its half-width at .05 .373 and at .05/4 .430.
 		{"the guardrail is beyond its margin by .4", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 8.6, 5) }), ActionStopHarm, "warm", []string{"guardrail_harmed"}, nil},
 		{"the guardrail is beyond its margin", guarded(func(s *scene) { s.arm("orders", "warm", 3000, 8, 5) }), ActionStopHarm, "warm", []string{"guardrail_harmed"}, nil},
+		{"99 of each arm have a value of the guardrail", guarded(guardrailOf(99)), ActionContinue, "", []string{"not_decided_yet", "guardrail_not_proved"}, nil},
+		{"100 of each arm have a value of the guardrail", guarded(guardrailOf(100)), ActionStopHarm, "warm", []string{"guardrail_harmed"}, nil},
 		{"a share is of the absolute value", guarded(func(s *scene) {
 			// 10 % of a loss of 10 is 1 more: −10 and −10.2 are within the margin.
 			s.arm("orders", "control", 3000, -10, 5)
@@ -146,6 +154,25 @@ func uneven(nonZero int64) func(s *scene) {
 		s.enrolled("control", 7000)
 		s.arm("ltv", "control", 7000, 40, 50)
 		s.put(sums("ltv", "warm", 3000, 46, 50, nonZero))
+	}
+}
+
+// split is the plain scene with weights that make the arms of these sizes, in per cent of 5,000.
+func split(control, warm int, nonZero int64) func(s *scene) {
+	return func(s *scene) {
+		s.x.Variants[0].Weight, s.x.Variants[1].Weight = control, warm
+		s.enrolled("control", int64(50*control))
+		s.enrolled("warm", int64(50*warm))
+		s.arm("ltv", "control", int64(50*control), 40, 50)
+		s.put(sums("ltv", "warm", int64(50*warm), 46, 50, nonZero))
+	}
+}
+
+// guardrailOf is a guardrail beyond its margin that so many have a value of.
+func guardrailOf(nonZero int64) func(s *scene) {
+	return func(s *scene) {
+		s.put(sums("orders", "control", 3000, 10, 5, nonZero))
+		s.put(sums("orders", "warm", 3000, 8, 5, nonZero))
 	}
 }
 
