@@ -32,6 +32,12 @@ func TestVerdict(t *testing.T) {
 		{"better", func(*scene) {}, ActionPromote, "warm", []string{"primary_improved"}, nil},
 		{"better, a person confirms", func(s *scene) { s.x.Policy.Mode = ModeApprove }, ActionNeedsApproval, "warm", []string{"primary_improved"}, []string{"approval"}},
 		{"better, a person decides", func(s *scene) { s.x.Policy.Mode = ModeManual }, ActionPromote, "warm", []string{"primary_improved"}, []string{"manual_mode"}},
+		{"harm, a person decides", func(s *scene) { s.x.Policy.Mode = ModeManual; s.arm("ltv", "warm", 3000, 35, 50) }, ActionStopHarm, "warm", []string{"primary_harmed"}, []string{"manual_mode"}},
+		{"futile, a person decides", func(s *scene) {
+			s.x.Policy.Mode, s.x.Plan.MinEffect = ModeManual, 0.2
+			s.arm("ltv", "warm", 3000, 42, 50)
+		}, ActionKeepControl, "", []string{"futile"}, []string{"manual_mode"}},
+		{"no difference yet, a person decides", func(s *scene) { s.x.Policy.Mode = ModeManual; s.arm("ltv", "warm", 3000, 42, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
 		{"no difference yet", func(s *scene) { s.arm("ltv", "warm", 3000, 42, 50) }, ActionContinue, "", []string{"not_decided_yet"}, nil},
 		{"nobody yet", func(s *scene) { s.totals = &Totals{} }, ActionContinue, "", []string{"min_customers", "min_customers", "burn_in"}, nil},
 
