@@ -227,13 +227,7 @@ func (x *Experiment) share(t *Totals, metric MetricKey) float64 {
 	if planned == 0 {
 		planned = defaultTuning
 	}
-	mature := int64(0)
-	for i := range t.Values {
-		if t.Values[i].Metric == metric {
-			mature += t.Values[i].Mature
-		}
-	}
-	return float64(mature) / float64(planned*len(x.Variants))
+	return float64(t.mature(metric)) / float64(planned*len(x.Variants))
 }
 
 // planEnded: the planned customers have matured and the minima are reached, or max_days are

@@ -137,16 +137,30 @@ func meanOf(sum decimal.Decimal, n int64) float64 {
 func (t *Totals) value(metric MetricKey, variant VariantKey) ArmTotal {
 	sum := ArmTotal{Metric: metric, Variant: variant}
 	for i := range t.Values {
-		v := &t.Values[i]
-		if v.Metric != metric || v.Variant != variant {
-			continue
+		if v := &t.Values[i]; v.Metric == metric && v.Variant == variant {
+			sum = sum.plus(v)
 		}
-		sum.Mature += v.Mature
-		sum.NonZero += v.NonZero
-		sum.Sum, sum.SumSquares, sum.Uncapped = sum.Sum.Add(v.Sum), sum.SumSquares.Add(v.SumSquares), sum.Uncapped.Add(v.Uncapped)
-		sum.SumX, sum.SumXX, sum.SumXY = sum.SumX.Add(v.SumX), sum.SumXX.Add(v.SumXX), sum.SumXY.Add(v.SumXY)
 	}
 	return sum
+}
+
+// plus adds up two totals.
+func (t ArmTotal) plus(o *ArmTotal) ArmTotal {
+	t.Mature += o.Mature
+	t.NonZero += o.NonZero
+	t.Sum, t.SumSquares, t.Uncapped = t.Sum.Add(o.Sum), t.SumSquares.Add(o.SumSquares), t.Uncapped.Add(o.Uncapped)
+	t.SumX, t.SumXX, t.SumXY = t.SumX.Add(o.SumX), t.SumXX.Add(o.SumXX), t.SumXY.Add(o.SumXY)
+	return t
+}
+
+// mature counts the matured customers of a metric in all arms.
+func (t *Totals) mature(metric MetricKey) (customers int64) {
+	for i := range t.Values {
+		if t.Values[i].Metric == metric {
+			customers += t.Values[i].Mature
+		}
+	}
+	return customers
 }
 
 // days lists the day counts of an arm in the order of days.

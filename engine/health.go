@@ -215,14 +215,8 @@ func (c *caseFile) checkFreshness(totals *Totals, s sitting) Check {
 func (c *caseFile) checkMaturity(totals *Totals) Check {
 	var parts []string
 	for i, key := range c.experiment.Metrics.Primary {
-		mature := int64(0)
-		for i := range totals.Values {
-			if totals.Values[i].Metric == key {
-				mature += totals.Values[i].Mature
-			}
-		}
 		parts = append(parts, fmt.Sprintf("%s: %d of %d customers have been followed for its %d days",
-			key, mature, sumOf(totals.customers(c.experiment)), c.experiment.Frozen[i].Window.ToDay))
+			key, totals.mature(key), sumOf(totals.customers(c.experiment)), c.experiment.Frozen[i].Window.ToDay))
 	}
 	return Check{Check: "maturity", OK: true, Detail: strings.Join(parts, "; ")}
 }

@@ -199,15 +199,6 @@ func inflation(method Method, alpha, power float64) float64 {
 	return 1
 }
 
-// plus adds up two totals.
-func (t ArmTotal) plus(o *ArmTotal) ArmTotal {
-	t.Mature += o.Mature
-	t.NonZero += o.NonZero
-	t.Sum, t.SumSquares, t.Uncapped = t.Sum.Add(o.Sum), t.SumSquares.Add(o.SumSquares), t.Uncapped.Add(o.Uncapped)
-	t.SumX, t.SumXX, t.SumXY = t.SumX.Add(o.SumX), t.SumXX.Add(o.SumXX), t.SumXY.Add(o.SumXY)
-	return t
-}
-
 // sizeQuery is the question that an experiment puts to the planner, for one of its primaries.
 func (x *Experiment) sizeQuery(metric MetricKey, channels []string) SizeQuery {
 	q := SizeQuery{
