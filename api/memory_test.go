@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/perennial-engine/perennial/engine"
+	"github.com/perennial-engine/perennial/internal/journal"
 	"github.com/perennial-engine/perennial/internal/pgtest"
 	"github.com/perennial-engine/perennial/postgres"
 )
@@ -192,6 +193,64 @@ func TestPictureOfAnotherTime(t *testing.T) {
 	}
 	if known := e.Vitals().Enrolled; known != 0 {
 		t.Errorf("%d enrolled customers of another database", known)
+	}
+}
+
+// TestJournalOfAnotherDatabase: enrolments that wait for one database never reach another,
+// whether the server had a picture or not, and are there for their own afterwards.
+func TestJournalOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	own, foreign := pgtest.Database(t), pgtest.Database(t)
+	s, other := newSystemOn(t, own).catalogue(), newSystemOn(t, foreign).catalogue()
+	for _, system := range []*system{s, other} {
+		system.running(and(welcomeTone, object{"traffic": 1}))
+	}
+	// The databases of tests are copies of one.
+	if _, err := other.db.Exec(`UPDATE configuration SET secret = sha256('another')`); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := journal.Open(t.TempDir(), journal.Options{Now: s.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
+	file := &memory{}
+	first := s.beside(own, kept, file)
+	if err := errors.Join(first.Refresh(t.Context()), first.Follow(t.Context()), first.SavePicture()); err != nil {
+		t.Fatal(err)
+	}
+	if got := assign(t, first, "c1"); !got.Enrol {
+		t.Fatalf("%+v", got)
+	}
+	const want = "are for another database"
+	bare := other.beside(foreign, kept, nil)
+	if err := bare.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a start without a picture: %v", err)
+	}
+	pictured := other.beside(foreign, kept, file)
+	if err := pictured.LoadPicture(); err != nil {
+		t.Fatal(err)
+	}
+	if err := pictured.Flush(t.Context()); engine.KindOf(err) != engine.KindUnavailable {
+		t.Errorf("shipped before it is known where to: %v", err)
+	}
+	if err := pictured.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a start with a picture: %v", err)
+	}
+	for _, e := range []*engine.Engine{bare, pictured} {
+		if err := e.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("shipped: %v", err)
+		}
+	}
+	if n := other.count(`SELECT count(*) FROM enrolments`); n != 0 {
+		t.Errorf("%d enrolments of another database", n)
+	}
+	again := s.beside(own, kept, file)
+	if err := errors.Join(again.LoadPicture(), again.Refresh(t.Context()), again.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count(`SELECT count(*) FROM enrolments`); n != 1 {
+		t.Errorf("%d enrolments in the own database, want the one that waited", n)
 	}
 }
 

@@ -46,10 +46,23 @@ type journalled struct {
 	Channel       Channel       `json:"channel"`
 	Touchpoint    TouchpointKey `json:"touchpoint"`
 	KnownUpTo     int64         `json:"known_up_to"`
+	Installation  string        `json:"installation"` // that of the database it is for; empty: not known
 }
 
-func journalledOf(r *Enrolment) journalled {
-	return journalled{r.Customer, r.Experiment, r.Variant, r.AssignmentKey, r.EnrolledAt, r.Channel, r.Touchpoint, r.KnownUpTo}
+func journalledOf(r *Enrolment, installation string) journalled {
+	return journalled{
+		r.Customer, r.Experiment, r.Variant, r.AssignmentKey, r.EnrolledAt, r.Channel, r.Touchpoint, r.KnownUpTo, installation,
+	}
+}
+
+// belongs answers an error for a record that waits for another database: there it would be
+// lost, and here it would be a stranger.
+func (r *journalled) belongs(installation string) error {
+	if r.Installation != "" && r.Installation != installation {
+		return errors.New("the enrolments that wait in this server's state are for another database:" +
+			" start a server with this --state on that one, or choose another --state here")
+	}
+	return nil
 }
 
 func (r *journalled) enrolment() Enrolment {
@@ -67,9 +80,10 @@ func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 	if len(enrolments) == 0 {
 		return
 	}
-	records := make([][]byte, len(enrolments))
+	live := e.live.Load()
+	records, installation := make([][]byte, len(enrolments)), live.installation()
 	for i := range enrolments {
-		record, err := json.Marshal(journalledOf(&enrolments[i]))
+		record, err := json.Marshal(journalledOf(&enrolments[i], installation))
 		if err != nil {
 			e.unrecordedFor(ctx, enrolments, err)
 			return
@@ -81,7 +95,7 @@ func (e *Engine) enrol(ctx context.Context, enrolments []Enrolment) {
 		e.unrecordedFor(ctx, enrolments, err)
 		return
 	}
-	live := e.live.Load()
+	live = e.live.Load()
 	for i := range enrolments {
 		live.people.Enrol(enrolments[i].known())
 	}
@@ -148,13 +162,22 @@ func (e *Engine) settle(ctx context.Context) {
 	}
 }
 
+// ship takes records of the journal to the database, once it is known which that is.
 func (e *Engine) ship(ctx context.Context, records [][]byte) error {
+	known := e.live.Load()
+	if known == nil || known.stored {
+		return configurationUnread()
+	}
+	installation := known.installation()
 	enrolments := make([]Enrolment, 0, len(records))
 	for _, record := range records {
 		var r journalled
 		if err := json.Unmarshal(record, &r); err != nil {
 			e.log.ErrorContext(ctx, "a record of the journal is not an enrolment; skipped", "error", err)
 			continue
+		}
+		if err := r.belongs(installation); err != nil {
+			return err
 		}
 		enrolments = append(enrolments, r.enrolment())
 	}
@@ -210,10 +233,14 @@ func (e *Engine) tellMissing(ctx context.Context) error {
 
 // recall takes the enrolments that wait in the journal into memory, at start.
 func (e *Engine) recall(live *live) error {
+	installation := live.installation()
 	return e.journal.Replay(func(record []byte) error {
 		var r journalled
 		if err := json.Unmarshal(record, &r); err != nil {
 			return nil //nolint:nilerr // it is skipped, and said so, when it is shipped
+		}
+		if err := r.belongs(installation); err != nil {
+			return err
 		}
 		enrolment := r.enrolment()
 		live.people.Enrol(enrolment.known())

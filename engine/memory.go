@@ -39,7 +39,7 @@ func (e *Engine) Follow(ctx context.Context) error {
 	defer e.following.Unlock()
 	live := e.live.Load()
 	if live == nil || live.stored { // of another database, perhaps
-		return Errorf(KindUnavailable, "not_ready", "the configuration has not been read from the database yet")
+		return configurationUnread()
 	}
 	erased, audiences := 0, func() *snapshot.Snapshot { return e.live.Load().snapshot }
 	for {

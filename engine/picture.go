@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -21,9 +22,20 @@ type live struct {
 	stored bool // it comes from a stored picture, not from the database
 }
 
+// configurationUnread is the answer of what needs to know which database it works with.
+func configurationUnread() error {
+	return Errorf(KindUnavailable, "not_ready", "the configuration has not been read from the database yet")
+}
+
 func (l *live) version() int64 { return l.configuration.Version }
 
 func (l *live) secret() [sha256.Size]byte { return sha256.Sum256(l.configuration.Secret) }
+
+// installation tells a database from others. One that was restored from a backup is the same.
+func (l *live) installation() string {
+	sum := sha256.Sum256(append([]byte("perennial installation "), l.configuration.Secret...))
+	return hex.EncodeToString(sum[:8])
+}
 
 // retire drops from memory the enrolments in experiments that are over. Whoever was in one
 // keeps the key that it gave them.
