@@ -367,6 +367,9 @@ func TestEnrolments(t *testing.T) {
 		if x := r.Rejections[i]; x.Index != i+1 || x.Code != code || x.Retriable {
 			t.Errorf("%+v, want code %s", x, code)
 		}
+		if strings.Contains(r.Rejections[i].Detail, "occurred_at") {
+			t.Errorf("%+v names a field that an enrolment does not have", r.Rejections[i])
+		}
 	}
 	s.get("/v1/customers/c1").has(object{
 		"/enrolments/0/contaminated": true,
@@ -375,5 +378,18 @@ func TestEnrolments(t *testing.T) {
 	})
 	if n := s.count(`SELECT count(*) FROM enrolments`); n != 2 {
 		t.Errorf("%d enrolments are stored, want 2", n)
+	}
+	for _, tt := range []struct {
+		action, code, detail string
+		retriable            bool
+	}{
+		{"pause", "experiment_not_running", "resume it first", true},
+		{"stop", "experiment_concluded", "any more", false}, // nothing starts it again
+	} {
+		s.post("/v1/experiments/mailing/"+tt.action, nil).is(http.StatusOK)
+		x := post(first).receipt(0, 0, 1).Rejections[0]
+		if x.Code != tt.code || x.Retriable != tt.retriable || !strings.Contains(x.Detail, tt.detail) {
+			t.Errorf("after %s: %+v, want %+v", tt.action, x, tt)
+		}
 	}
 }

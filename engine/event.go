@@ -76,15 +76,15 @@ const (
 
 var earliest = time.Unix(0, 0)
 
-// checkTime answers the code and detail of a time that cannot be.
-func checkTime(at, now time.Time) error {
+// checkTime answers the code and detail of a time that cannot be, in the member of a name.
+func checkTime(name string, at, now time.Time) error {
 	switch {
 	case at.IsZero():
-		return Errorf(KindInvalid, "time_missing", "occurred_at must be given as RFC 3339, such as 2026-03-01T10:00:00Z")
+		return Errorf(KindInvalid, "time_missing", "%s must be given as RFC 3339, such as 2026-03-01T10:00:00Z", name)
 	case at.Before(earliest):
-		return Errorf(KindInvalid, "before_1970", "occurred_at is before 1970")
+		return Errorf(KindInvalid, "before_1970", "%s is before 1970", name)
 	case at.After(now.Add(maxFuture)):
-		return Errorf(KindInvalid, "in_the_future", "occurred_at is more than five minutes in the future")
+		return Errorf(KindInvalid, "in_the_future", "%s is more than five minutes in the future", name)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (e *Event) validate(now time.Time, reporting Currency, missing map[RateDay]
 	case len(e.Properties) > maxProperties:
 		return invalid("properties_too_large", "properties must be at most %d bytes", maxProperties)
 	}
-	if err := checkTime(e.OccurredAt, now); err != nil {
+	if err := checkTime("occurred_at", e.OccurredAt, now); err != nil {
 		return err
 	}
 	switch {
@@ -164,7 +164,7 @@ func (x *Exposure) validate(now time.Time) error {
 	case !validKey(string(x.Touchpoint)):
 		return Errorf(KindInvalid, "invalid_touchpoint", "touchpoint "+keyRule)
 	}
-	return checkTime(x.OccurredAt, now)
+	return checkTime("occurred_at", x.OccurredAt, now)
 }
 
 // CanonicalObject writes a JSON object with sorted keys and exact numbers, or answers

@@ -156,17 +156,17 @@ func (r *Enrolment) validate(x *Experiment, now time.Time) error {
 		return Errorf(KindInvalid, "unknown_experiment", "there is no experiment %q", r.Experiment)
 	case x.Assignment != AssignedElsewhere:
 		return Errorf(KindInvalid, "not_external", "experiment %q assigns its customers itself", r.Experiment)
+	case x.Status == StatusConcluded:
+		return Errorf(KindInvalid, "experiment_concluded", "experiment %q is concluded: nobody is enrolled in it any more", r.Experiment)
+	case x.Status == StatusPaused:
+		return Errorf(KindInvalid, "experiment_not_running", "experiment %q is paused: resume it first", r.Experiment)
 	case x.Status != StatusRunning:
-		return Errorf(KindInvalid, "experiment_not_running", "experiment %q is %s: start it first", r.Experiment, x.Status)
+		return Errorf(KindInvalid, "experiment_not_running", "experiment %q is a draft: start it first", r.Experiment)
 	}
 	if _, ok := x.Variant(r.Variant); !ok {
 		return Errorf(KindInvalid, "unknown_variant", "experiment %q has no variant %q", r.Experiment, r.Variant)
 	}
-	err := checkTime(r.EnrolledAt, now)
-	if known, ok := errors.AsType[*Error](err); ok {
-		known.Message = "enrolled_at: " + known.Message
-	}
-	return err
+	return checkTime("enrolled_at", r.EnrolledAt, now)
 }
 
 // IngestCustomers writes attributes over those known of the customers.
