@@ -6,6 +6,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"github.com/perennial-engine/perennial/engine/assign"
 	"github.com/perennial-engine/perennial/engine/snapshot"
 )
@@ -77,7 +79,7 @@ func (c *Change) noRamp(action string) error {
 // ramping reports whether a step of the ramp is still to come.
 func (p *Promotion) ramping(policy *Policy) bool { return p.Step < len(policy.Ramp)-1 }
 
-// heldBack is the holdback in ten-thousandths, half up; 0 once it is over.
+// heldBack is how many of the ten-thousandths are held back; 0 once the holdback is over.
 func (p *Promotion) heldBack(policy *Policy) int {
 	if p.ReleasedAt != nil {
 		return 0
@@ -85,7 +87,10 @@ func (p *Promotion) heldBack(policy *Policy) int {
 	return policy.heldBack()
 }
 
-func (p *Policy) heldBack() int { return int(math.Floor(p.Holdback*assign.SlotCount + 0.5)) }
+// heldBack counts the ten-thousandths below holdback × 10,000.
+func (p *Policy) heldBack() int {
+	return int(decimal.NewFromFloat(p.Holdback).Mul(decimal.NewFromInt(assign.SlotCount)).Ceil().IntPart())
+}
 
 // reached is up to where in ten-thousandths the winner has come: the step's share of those
 // who are not held back, half up.

@@ -139,6 +139,15 @@ func TestSpecRules(t *testing.T) {
 	}
 }
 
+// Whoever has p < holdback × 10,000 is held back; 0.07 · 10,000 is above 700 in floating point.
+func TestHeldBack(t *testing.T) {
+	for holdback, want := range map[float64]int{0: 0, 0.05: 500, 0.07: 700, 0.00001: 1, 0.05551: 556, 0.05559: 556, 0.5: 5000} {
+		if got := (&Policy{Holdback: holdback}).heldBack(); got != want {
+			t.Errorf("holdback %g: %d are held back, want %d", holdback, got, want)
+		}
+	}
+}
+
 func TestMetricRules(t *testing.T) {
 	share := func(text string) *decimal.Decimal { return new(decimal.RequireFromString(text)) }
 	for _, tt := range []struct {
