@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -100,5 +101,56 @@ func TestComparisonKeys(t *testing.T) {
 	}
 	if validKey(fmt.Sprint(ExperimentKey("tone").comparison())) {
 		t.Error("an experiment can have the key of a comparison")
+	}
+}
+
+// The contract: those held back, p below holdback × 10,000, are compared with the others, anytime-valid
+// and at an error of its own of .05; it is no look at anything that decides nothing.
+func TestWhatAComparisonIs(t *testing.T) {
+	s := newScene()
+	s.metric(RoleSecondary, Metric{Key: "visits", Kind: KindCount, Direction: Increase})
+	s.metric(RoleGuardrail, Metric{Key: "orders", Kind: KindCount, Direction: Increase})
+	s.metric(RoleDiagnostic, Metric{Key: "clicks", Kind: KindClick, Direction: Increase})
+	x := &PromotedExperiment{Experiment: *s.x}
+	x.Salt, x.Plan.Method, x.Plan.Alpha, x.Policy.Holdback, x.Stopped = "s", MethodGroupSequential, 0.01, 0.05, []VariantKey{"cold"}
+	c := x.comparison()
+	var frozen []MetricKey
+	for _, m := range c.Frozen {
+		frozen = append(frozen, m.Key)
+	}
+	want := []MetricKey{"ltv", "orders"}
+	if !slices.Equal(frozen, want) || !slices.Equal(c.Metrics.Keys(), want) {
+		t.Errorf("metrics %v, measured by %v, want %v", c.Metrics.Keys(), frozen, want)
+	}
+	if c.Plan.Method != MethodAnytime || c.Plan.Alpha != 0.05 || c.Salt != "s/promotion" || len(c.Stopped) != 0 {
+		t.Errorf("%s at %g with the salt %q, stopped %v", c.Plan.Method, c.Plan.Alpha, c.Salt, c.Stopped)
+	}
+	if control := c.Control(); control.Key != "held_back" || control.Weight != 500 || c.Variants[1].Weight != 9500 {
+		t.Errorf("arms %+v", c.Variants)
+	}
+}
+
+// Every weekday counts once before a winner is rolled back (docs/methods/decision-error.md).
+func TestAWinnerIsWatchedForAWeek(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		days   float64
+		mean   float64
+		action DecisionAction
+		code   string
+	}{
+		{"a moment before a week", 7 - 1e-6, 35, ActionContinue, "harm_burn_in"},
+		{"a week", 7, 35, ActionRollback, "primary_harmed"},
+		{"no harm", 7, 40, ActionContinue, "no_harm_seen"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene()
+			s.arm("ltv", "warm", 3000, tt.mean, 50)
+			asOf := began.Add(time.Duration(tt.days * 24 * float64(time.Hour)))
+			r, _ := testEngine(asOf).reportOn(s.x, s.totals, sitting{asOf: asOf, look: true, promoted: true})
+			if r.Verdict.Action != tt.action || !r.Verdict.because(tt.code) {
+				t.Errorf("%s %v, want %s %s", r.Verdict.Action, codes(r.Verdict), tt.action, tt.code)
+			}
+		})
 	}
 }
