@@ -108,6 +108,11 @@ func TestOverrides(t *testing.T) {
 		"/experiment": "welcome-tone", "/customer": "tester", "/variant": "warm",
 	})
 	ask().has(object{"/reason": "forced", "/variant": "warm", "/experiment": "welcome-tone"})
+	s.delete("/v1/experiments/welcome-tone", ifMatch(`"1"`)).is(http.StatusNoContent) // with what is forced in it
+	ask().has(object{"/reason": "default"})
+	s.post("/v1/experiments", welcomeTone).is(http.StatusCreated)
+	ask().has(object{"/reason": "default"})
+	s.put(path, `{"variant": "warm"}`).is(http.StatusCreated)
 	s.post("/v1/experiments/welcome-tone/start", nil).is(http.StatusOK)
 	s.put(path, `{"variant": "control"}`).is(http.StatusOK)
 	ask().has(object{"/reason": "forced", "/variant": "control", "/content": object{"from": "welcome-email"}})

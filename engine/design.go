@@ -204,7 +204,11 @@ func staleVersion(x *Experiment) error {
 
 // DeleteExperiment deletes a draft of this version.
 func (e *Engine) DeleteExperiment(ctx context.Context, key ExperimentKey, version int) error {
-	return e.store.DeleteExperiment(ctx, key, version, e.now())
+	err := e.store.DeleteExperiment(ctx, key, version, e.now())
+	if err == nil {
+		e.changed(ctx) // it may have forced variants
+	}
+	return err
 }
 
 // CheckDelete answers why this version of the experiment cannot be deleted, or nil.
