@@ -201,7 +201,7 @@ func (b *experimentBody) spec() (*engine.Spec, error) {
 	}
 	share := amountNumber("1")
 	set(&share, b.Traffic)
-	traffic, err := engine.ParseAmount(string(share))
+	traffic, err := engine.ParseShare(string(share))
 	if err != nil {
 		return nil, at("/traffic", err)
 	}

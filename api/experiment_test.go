@@ -377,6 +377,19 @@ func TestFrozenPlan(t *testing.T) {
 	s.patch(at, `{"name": "What we learnt"}`, ifMatch(etag)).is(http.StatusOK).has(object{"/traffic": 0.75})
 }
 
+// TestSharesOfAnyDecimals: a share is no amount of money. 0.1 + 0.2 and a third are what computers
+// make of them; 0.1 + 0.2 is 3,000 slots and a third 3,333, half up.
+func TestSharesOfAnyDecimals(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).catalogue()
+	s.running(and(welcomeTone, object{"traffic": 0.30000000000000004})).
+		has(object{"/traffic": 0.30000000000000004, "/slots": []any{[]any{0.0, 3000.0}}})
+	s.running(and(welcomeTone, object{"key": "third", "traffic": 1.0 / 3})).has(object{"/slots": []any{[]any{3000.0, 6333.0}}})
+	s.put("/v1/holdouts/third", object{"share": 1.0 / 3}).is(http.StatusCreated).has(object{"/share": 0.3333})
+	s.post("/v1/experiments", and(welcomeTone, object{"key": "tiny", "traffic": 1e-300})).
+		fails(http.StatusUnprocessableEntity, "invalid", "/traffic")
+}
+
 // TestSlots: a test owns traffic × 10,000 slots of its layer, lowest free first; more
 // traffic adds the lowest free ones and moves none.
 func TestSlots(t *testing.T) {

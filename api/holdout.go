@@ -34,7 +34,7 @@ func (s *Server) putHoldout(c *gin.Context) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	share, err := engine.ParseAmount(string(b.Share))
+	share, err := engine.ParseShare(string(b.Share))
 	if err != nil {
 		return reply{}, at("/share", err)
 	}

@@ -63,6 +63,19 @@ var (
 // ParseAmount reads an exact decimal number: at most 12 decimals, at most 1e12 in size.
 // Its errors carry the codes invalid_amount, too_many_decimals and amount_too_large.
 func ParseAmount(s string) (decimal.Decimal, error) {
+	d, err := ParseShare(s)
+	if err != nil {
+		return decimal.Decimal{}, err
+	}
+	if -d.Exponent() > maxDecimals {
+		return decimal.Decimal{}, Errorf(KindInvalid, "too_many_decimals", "an amount has at most %d decimals", maxDecimals)
+	}
+	return d, nil
+}
+
+// ParseShare is ParseAmount of what is not money and may have any decimals: a third has 16 as
+// computers write it.
+func ParseShare(s string) (decimal.Decimal, error) {
 	if len(s) > maxDigits || !decimalPattern.MatchString(s) {
 		return decimal.Decimal{}, Errorf(KindInvalid, "invalid_amount", "an amount must be a decimal number such as 49.90")
 	}
@@ -77,11 +90,7 @@ func ParseAmount(s string) (decimal.Decimal, error) {
 	if int(d.Exponent())+d.NumDigits() > maxAmountExp+1 || d.Abs().GreaterThan(maxAmount) {
 		return decimal.Decimal{}, Errorf(KindInvalid, "amount_too_large", "an amount must be at most 1e12 in size")
 	}
-	d = normal(d)
-	if -d.Exponent() > maxDecimals {
-		return decimal.Decimal{}, Errorf(KindInvalid, "too_many_decimals", "an amount has at most %d decimals", maxDecimals)
-	}
-	return d, nil
+	return normal(d), nil
 }
 
 // normal drops trailing zeros after the point, so that 49.90 and 49.9 are one value with one text.
