@@ -27,7 +27,7 @@ func (v Lookup) Fingerprint(who *Visitor) [16]byte {
 		text = binary.AppendVarint(text, enrolment.At.UnixMicro())
 	}
 	add("")
-	for _, experiment := range v.Snapshot().Ended(&who.customer) {
+	for _, experiment := range v.live.ended(v.now) {
 		add(experiment)
 	}
 	add("")

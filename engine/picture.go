@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"github.com/perennial-engine/perennial/engine/audience"
@@ -20,6 +21,26 @@ type live struct {
 	// people are the customers linked or enrolled; every picture shares them.
 	people *people.Registry
 	stored bool // it comes from a stored picture, not from the database
+	ending atomic.Pointer[ending]
+}
+
+// An ending is which tests nobody entered any more for a while.
+type ending struct {
+	experiments []string
+	from, until time.Time // until is zero: for good
+	firsts      int       // of people
+}
+
+// ended are the tests that nobody enters any more.
+func (l *live) ended(now time.Time) []string {
+	firsts := l.people.Firsts()
+	if e := l.ending.Load(); e != nil && e.firsts == firsts && !now.Before(e.from) && (e.until.IsZero() || now.Before(e.until)) {
+		return e.experiments
+	}
+	e := &ending{from: now, firsts: firsts}
+	e.experiments, e.until = l.snapshot.Ended(now, l.people.FirstIn)
+	l.ending.Store(e)
+	return e.experiments
 }
 
 // configurationUnread is the answer of what needs to know which database it works with.

@@ -1,7 +1,6 @@
 package people
 
 import (
-	"math"
 	"strings"
 	"time"
 )
@@ -23,13 +22,17 @@ const none = 0
 type armTable struct {
 	arms    []arm // never changed, only appended to: a Person reads it without a lock
 	gone    []bool
-	first   []int64 // when each was entered first, in microseconds since 1970
 	numbers map[arm]uint32
-	retired map[string]bool // experiments
+	retired map[string]bool  // experiments
+	first   map[string]int64 // when anybody entered an experiment first, in microseconds since 1970
+	firsts  int              // changes of first
 }
 
 func newArmTable() armTable {
-	return armTable{arms: make([]arm, 1), gone: make([]bool, 1), first: make([]int64, 1), numbers: map[arm]uint32{}, retired: map[string]bool{}}
+	return armTable{
+		arms: make([]arm, 1), gone: make([]bool, 1),
+		numbers: map[arm]uint32{}, retired: map[string]bool{}, first: map[string]int64{},
+	}
 }
 
 // number is the number of an arm, none when its experiment was retired.
@@ -40,7 +43,7 @@ func (t *armTable) number(a arm) uint32 {
 	n, ok := t.numbers[a]
 	if !ok {
 		n = narrow(len(t.arms))
-		t.arms, t.gone, t.first = append(t.arms, a), append(t.gone, false), append(t.first, math.MaxInt64)
+		t.arms, t.gone = append(t.arms, a), append(t.gone, false)
 		t.numbers[a] = n
 	}
 	return n
@@ -49,9 +52,25 @@ func (t *armTable) number(a arm) uint32 {
 // aside reports whether a row counts in its own experiment only.
 func (t *armTable) aside(row *served) bool { return t.arms[row.arm&^more].aside }
 
+// enter is told of an enrolment, once or again.
+func (t *armTable) enter(row *served) {
+	if row.arm == none || t.gone[row.arm] {
+		return
+	}
+	experiment := t.arms[row.arm].experiment
+	if first, some := t.first[experiment]; !some || row.at < first {
+		t.first[experiment] = row.at
+		t.firsts++
+	}
+}
+
 // retire marks an experiment and reports whether it had arms.
 func (t *armTable) retire(experiment string) (had bool) {
 	t.retired[experiment] = true
+	if _, some := t.first[experiment]; some {
+		delete(t.first, experiment)
+		t.firsts++
+	}
 	for n, a := range t.arms {
 		if n != none && a.experiment == experiment {
 			t.gone[n], had = true, true
@@ -66,11 +85,13 @@ func (t *armTable) retire(experiment string) (had bool) {
 func (r *Registry) FirstIn(experiment string) (at time.Time, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	first := int64(math.MaxInt64)
-	for n, a := range r.arms.arms {
-		if n != none && a.experiment == experiment && !r.arms.gone[n] {
-			first = min(first, r.arms.first[n])
-		}
-	}
-	return time.UnixMicro(first).UTC(), first != math.MaxInt64
+	first, ok := r.arms.first[experiment]
+	return time.UnixMicro(first).UTC(), ok
+}
+
+// Firsts is another number whenever an answer of FirstIn is another.
+func (r *Registry) Firsts() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.arms.firsts
 }

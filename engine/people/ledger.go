@@ -117,8 +117,8 @@ func (r *Registry) replace(s *shard, at *block, list []served) {
 		r.stats.Enrolments -= before
 		r.stats.Enrolled--
 	}
-	for _, row := range list {
-		r.arms.first[row.arm] = min(r.arms.first[row.arm], row.at)
+	for i := range list {
+		r.arms.enter(&list[i])
 	}
 	*at = l.store(list)
 	if *at != 0 {

@@ -507,8 +507,19 @@ func TestFirstIn(t *testing.T) {
 		if at, ok := r.FirstIn("none"); ok {
 			t.Errorf("first in a test without anybody: %v", at)
 		}
+		before := r.Firsts()
+		r.Enrol(enrolment("c4", "tone", "warm", "c4", 4))
+		if r.Firsts() != before {
+			t.Error("a later enrolment counts as another first")
+		}
+		r.Enrol(enrolment("c5", "tone", "control", "c5", 0))
+		if at, _ := r.FirstIn("tone"); r.Firsts() == before || !at.Equal(enrolment("", "", "", "", 0).At) {
+			t.Errorf("first in tone: %v after an earlier one", at)
+		}
+		before = r.Firsts()
 		r.Retire("tone")
-		if at, ok := r.FirstIn("tone"); ok {
+		r.Enrol(enrolment("c1", "price", "low", "c1", 5)) // its other row is of the retired test
+		if at, ok := r.FirstIn("tone"); ok || r.Firsts() == before {
 			t.Errorf("first in a retired test: %v", at)
 		}
 	}

@@ -187,18 +187,30 @@ func (x *test) ended(c *Customer) bool {
 	if x.MaxDays == 0 {
 		return false
 	}
-	first, some := c.Know.FirstIn(x.Key)
-	return some && !c.Now.Before(first.Add(time.Duration(x.MaxDays)*24*time.Hour))
+	end, some := x.end(c.Know.FirstIn)
+	return some && !c.Now.Before(end)
 }
 
-// Ended are the tests that nobody enters any more at the time of the contact.
-func (s *Snapshot) Ended(c *Customer) (experiments []string) {
+// end is when the test's enrolment ends; there is none before somebody is in it.
+func (x *test) end(firstIn func(experiment string) (time.Time, bool)) (at time.Time, ok bool) {
+	first, some := firstIn(x.Key)
+	return first.Add(time.Duration(x.MaxDays) * 24 * time.Hour), some
+}
+
+// Ended are the tests that nobody enters any more, from now until the next one ends; a zero
+// time: none of them will, by what firstIn knows.
+func (s *Snapshot) Ended(now time.Time, firstIn func(experiment string) (time.Time, bool)) (experiments []string, until time.Time) {
 	for _, x := range s.limited {
-		if x.ended(c) {
+		end, some := x.end(firstIn)
+		switch {
+		case !some:
+		case !now.Before(end):
 			experiments = append(experiments, x.Key)
+		case until.IsZero() || end.Before(until):
+			until = end
 		}
 	}
-	return experiments
+	return experiments, until
 }
 
 // heldBack reports whether a promotion on one of the test's touchpoints, not only this one,

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/perennial-engine/perennial/engine/assign"
 	"github.com/perennial-engine/perennial/engine/audience"
@@ -162,5 +165,39 @@ func TestComparedBesideATest(t *testing.T) {
 				t.Errorf("%s, compared as %v", got.Reason, got.Compared)
 			}
 		})
+	}
+}
+
+// Enrolment in a test is over max_days after the first one in it, to the nanosecond; it has no
+// end without a limit, and none that is known before somebody is in it.
+func TestEndsOfEnrolment(t *testing.T) {
+	const day = 24 * time.Hour
+	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	var experiments []snapshot.Experiment
+	for i, x := range []struct {
+		key     string
+		maxDays int
+	}{{"short", 14}, {"long", 28}, {"endless", 0}, {"empty", 14}} {
+		test := tone(assign.Slots{{i, i + 1}})
+		test.Key, test.MaxDays = x.key, x.maxDays
+		experiments = append(experiments, test)
+	}
+	s := build(t, []snapshot.Touchpoint{mail()}, experiments...)
+	firstIn := func(experiment string) (time.Time, bool) { return start, experiment != "empty" }
+	for _, tt := range []struct {
+		after time.Duration
+		want  []string
+		until time.Time
+	}{
+		{0, nil, start.Add(14 * day)},
+		{14*day - 1, nil, start.Add(14 * day)},
+		{14 * day, []string{"short"}, start.Add(28 * day)},
+		{28*day - 1, []string{"short"}, start.Add(28 * day)},
+		{28 * day, []string{"short", "long"}, time.Time{}},
+	} {
+		got, until := s.Ended(start.Add(tt.after), firstIn)
+		if diff := cmp.Diff(tt.want, got); diff != "" || !until.Equal(tt.until) {
+			t.Errorf("after %s: until %s, want %s; (-want +got):\n%s", tt.after, until, tt.until, diff)
+		}
 	}
 }
