@@ -147,22 +147,35 @@ func (s *system) recomputed(before *answer) {
 	}
 }
 
-// TestALookAgain: a look that came too early and spent nothing, one that decides, and the closing
-// report after it are computed again as they were, whatever came in since.
+// TestALookAgain: a look on too few customers, which spent nothing, one before min_days, which
+// might have stopped for harm and spent, one that decides, and the closing report after it are
+// computed again as they were, whatever came in since.
 func TestALookAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).catalogue()
 	s.running(and(mailing, object{
 		"plan":   object{"method": "group_sequential", "planned_customers": 200},
-		"policy": object{"min_days": 63, "min_customers": 2}, // everybody came 59.5 days ago
+		"policy": object{"min_days": 63, "min_customers": 151}, // everybody came 59.5 days ago
 	}))
 	s.enrolled(decisive())
 	s.run("analyze")
-	early := s.get("/v1/experiments/mailing/report").has(object{"/look": 1.0, "/looks": nil, "/verdict/reasons/0/code": "min_days"})
+	early := s.get("/v1/experiments/mailing/report").has(object{"/look": 1.0, "/looks": nil, "/verdict/reasons/0/code": "min_customers"})
+	for _, arm := range []string{"plain", "warm"} {
+		for i := range 10 {
+			s.post("/v1/enrolments", object{"enrolments": []object{{
+				"experiment": "mailing", "variant": arm, "customer": fmt.Sprint(arm, " more ", i), "enrolled_at": "2026-01-01T00:00:00Z",
+			}}}).receipt(1, 0, 0)
+		}
+	}
+	s.pass(time.Hour)
+	s.run("analyze")
+	young := s.get("/v1/experiments/mailing/report").has(object{
+		"/look": 2.0, "/looks/0/fraction": 0.8, "/looks/1": nil, "/verdict/reasons/0/code": "min_days",
+	})
 	s.pass(4 * day)
 	s.run("analyze")
 	s.run("decide")
-	look := s.get("/v1/experiments/mailing/report").has(object{"/look": 2.0, "/verdict/action": "promote", "/verdict/reasons/0/code": "primary_improved"})
+	look := s.get("/v1/experiments/mailing/report").has(object{"/look": 3.0, "/verdict/action": "promote", "/verdict/reasons/0/code": "primary_improved"})
 	s.pass(time.Hour)
 	s.run("analyze")
 	closing := s.get("/v1/experiments/mailing/report").has(object{
@@ -171,7 +184,7 @@ func TestALookAgain(t *testing.T) {
 		"/verdict/reasons/0/code": "concluded", "/verdict/reasons/1/code": "primary_improved",
 	})
 	s.pass(time.Hour)
-	for _, before := range []*answer{early, look, closing} {
+	for _, before := range []*answer{early, young, look, closing} {
 		s.recomputed(before)
 	}
 }
