@@ -125,6 +125,9 @@ func checkGenerated(root *cobra.Command) {
 			}
 		case "completion":
 			command.RunE = needsOneOf(command.Commands())
+			for _, shell := range command.Commands() {
+				shell.Example = "  " + shell.CommandPath() + " --no-descriptions"
+			}
 		}
 	}
 }
